@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Choose where the networks run, with how many threads, and wait for that device when something is timed."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from mapreel.core.contract.errors import UsageError
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """Return the device called `name`, or the fastest one there is when no name is given.
+
+    name: "cpu", "cuda", "cuda:N" or "mps". Raises UsageError when that device is not on this machine.
+    """
+    if name is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"“{name}” is not the name of a device.", "Use cpu, cuda, cuda:0 or mps.") from error
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    if not present.get(device.type, False) or (device.index or 0) >= count:
+        raise UsageError(f"This machine has no device “{name}”.", "Leave the choice to Mapreel or use cpu.")
+    return device
+
+
+def thread_count() -> int:
+    """Number of processor cores this process may use (containers and job objects count, not the bare machine)."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until everything queued on `device` is done, so that a clock read next tells the truth."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
