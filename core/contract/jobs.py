@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The states of jobs and of their attempts, and which step leads from which to which."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class JobState(str, Enum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    QUARANTINED = "quarantined"  # too many attempts crashed
+
+    @property
+    def is_over(self) -> bool:
+        return self in _OVER
+
+
+class AttemptState(str, Enum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CRASHED = "crashed"
+    HUNG = "hung"
+    CANCELLED = "cancelled"  # asked to stop: by a cancel, a pause, or the end of the service
+
+
+_OVER = frozenset({JobState.FINISHED, JobState.FAILED, JobState.CANCELLED, JobState.QUARANTINED})
+_END = frozenset({JobState.FINISHED, JobState.FAILED, JobState.CANCELLED, JobState.QUARANTINED})
+
+JOB_STEPS: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.CANCELLED}),
+    JobState.RUNNING: _END | {JobState.PAUSED, JobState.QUEUED},  # queued again: its attempt crashed
+    JobState.PAUSED: frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLED}),
+    JobState.FINISHED: frozenset(),
+    JobState.FAILED: frozenset({JobState.QUEUED}),  # by a retry
+    JobState.CANCELLED: frozenset({JobState.QUEUED}),
+    JobState.QUARANTINED: frozenset({JobState.QUEUED}),
+}
+ATTEMPT_STEPS: dict[AttemptState, frozenset[AttemptState]] = {
+    state: frozenset(set(AttemptState) - {AttemptState.RUNNING}) if state is AttemptState.RUNNING else frozenset()
+    for state in AttemptState
+}
+
+
+def allowed(old: JobState, new: JobState) -> bool:
+    return new in JOB_STEPS[old]

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a panel, a node or the command line may ask for: frozen, versioned, checked when made and when read.
+
+Only these cross a process. An unknown field, value or version is an error, never a guess.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import types
+import typing
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, ClassVar, Union
+
+from mapreel.core.contract.errors import UsageError
+from mapreel.core.contract.frames import FrameRange, MissingFrames
+from mapreel.core.contract.paths import checked_path
+from mapreel.core.contract.strict_json import JSON
+
+FORMAT = "mapreel-request"
+VERSION = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Quality(str, Enum):
+    TEACHER = "teacher"
+    FULL = "full"
+    FAST = "fast"
+    DRAFT = "draft"
+
+
+class ImageFormat(str, Enum):
+    PNG = "png"
+    EXR = "exr"
+
+
+class Preset(str, Enum):
+    DRAFT = "draft"
+    GOOD = "good"
+    BEST = "best"
+
+
+def _need(good: bool, what: str, remedy: str) -> None:
+    if not good:
+        raise UsageError(what, remedy)
+
+
+def _positive(value: float | None, field: str, largest: float) -> None:
+    if value is not None:
+        good = math.isfinite(value) and 0 < value <= largest
+        _need(good, f"{field} is {value}", f"give a number above 0 and at most {largest:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The base of all requests; subclasses say which fields are paths."""
+
+    kind: ClassVar[str] = ""
+    path_fields: ClassVar[tuple[str, ...]] = ()
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        _need(self.version == VERSION, f"request version {self.version} is unknown", f"this Mapreel reads {VERSION}")
+        for field, path in self.paths():
+            checked_path(path, field)
+        self._check()
+
+    def _check(self) -> None:
+        """Ranges of the fields that are not paths."""
+
+    def paths(self) -> list[tuple[str, str]]:
+        """Every path of the request with the name of its field."""
+        found: list[tuple[str, str]] = []
+        for name in self.path_fields:
+            value = getattr(self, name)
+            values = value if isinstance(value, tuple) else (value,)
+            found += [(name, item[1] if isinstance(item, tuple) else item) for item in values if item is not None]
+        return found
+
+    def to_json(self) -> dict[str, JSON]:
+        fields = {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {"format": FORMAT, "type": self.kind, **fields}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderRequest(Request):
+    """Semantic maps in, photoreal frames (a folder) or a movie out. `model` is a shipped name or a folder."""
+
+    kind: ClassVar[str] = "render"
+    path_fields: ClassVar[tuple[str, ...]] = ("labels", "out", "instances", "motion", "reference")
+    labels: str
+    model: str
+    out: str
+    instances: str | None = None
+    motion: str | None = None
+    frames: str | None = None
+    fps: float = 24.0
+    quality: Quality = Quality.FULL
+    missing: MissingFrames = MissingFrames.ERROR
+    image_format: ImageFormat = ImageFormat.PNG
+    reference: tuple[tuple[int, str], ...] = ()
+    resume: bool = False
+
+    def _check(self) -> None:
+        if not _NAME.fullmatch(self.model):
+            checked_path(self.model, "model")
+        _check_frames(self.frames)
+        _positive(self.fps, "fps", 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeRequest(Request):
+    """A shot (sequence or movie) into a neural archive; at most one of the three targets."""
+
+    kind: ClassVar[str] = "encode"
+    path_fields: ClassVar[tuple[str, ...]] = ("source", "out")
+    source: str
+    out: str
+    frames: str | None = None
+    fps: float = 24.0
+    profile: str = "nirvana"
+    preset: Preset = Preset.GOOD
+    psnr_db: float | None = None
+    bits_per_pixel: float | None = None
+    size_mb: float | None = None
+
+    def _check(self) -> None:
+        _check_frames(self.frames)
+        _need(self.profile in {"nirvana", "reel"}, f"the profile “{self.profile}” is unknown", "use nirvana or reel")
+        _positive(self.fps, "fps", 1000)
+        _positive(self.psnr_db, "psnr_db", 100)
+        _positive(self.bits_per_pixel, "bits_per_pixel", 96)
+        _positive(self.size_mb, "size_mb", 1e6)
+        targets = [self.psnr_db, self.bits_per_pixel, self.size_mb]
+        many = sum(target is not None for target in targets) > 1
+        _need(not many, "more than one target is given", "give one of psnr_db, bits_per_pixel and size_mb")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeRequest(Request):
+    """Frames of a neural archive into a folder or a movie."""
+
+    kind: ClassVar[str] = "decode"
+    path_fields: ClassVar[tuple[str, ...]] = ("archive", "out")
+    archive: str
+    out: str
+    frames: str | None = None
+    image_format: ImageFormat = ImageFormat.PNG
+
+    def _check(self) -> None:
+        _check_frames(self.frames)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyRequest(Request):
+    """Read an archive from end to end and say what is whole."""
+
+    kind: ClassVar[str] = "verify"
+    path_fields: ClassVar[tuple[str, ...]] = ("archive",)
+    archive: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectRequest(Request):
+    """Say what is in a folder, a sequence, a movie or an archive."""
+
+    kind: ClassVar[str] = "inspect"
+    path_fields: ClassVar[tuple[str, ...]] = ("source",)
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest(Request):
+    """Train a model on the artist's own shots (folders of data) into the folder `out`."""
+
+    kind: ClassVar[str] = "train"
+    path_fields: ClassVar[tuple[str, ...]] = ("data", "out")
+    data: tuple[str, ...]
+    out: str
+    steps: int
+    resume: bool = False
+
+    def _check(self) -> None:
+        _need(bool(self.data), "no training data is given", "give at least one folder")
+        _need(1 <= self.steps <= 10_000_000, f"steps is {self.steps}", "give a number from 1 to 10000000")
+
+
+KINDS: dict[str, type[Request]] = {
+    kind.kind: kind
+    for kind in (RenderRequest, EncodeRequest, DecodeRequest, VerifyRequest, InspectRequest, TrainRequest)
+}
+
+
+def _check_frames(frames: str | None) -> None:
+    if frames is not None:
+        FrameRange.parse(frames)
+
+
+def _plain(value: Any) -> JSON:
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    plain: JSON = value
+    return plain
+
+
+def _wrong(value: object, field: str, expected: str) -> UsageError:
+    shown = repr(value)
+    return UsageError(f"{field} is {shown[:80]}", f"it must be {expected}")
+
+
+def _read_enum(kind: type[Enum], value: object, field: str) -> Enum:
+    words = [str(member.value) for member in kind]
+    if not isinstance(value, str) or value not in words:
+        raise _wrong(value, field, "one of " + ", ".join(words))
+    return kind(value)
+
+
+def _read_tuple(kinds: tuple[Any, ...], value: object, field: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise _wrong(value, field, "a list")
+    if kinds[-1] is Ellipsis:
+        return tuple(_read(kinds[0], item, field) for item in value)
+    if len(value) != len(kinds):
+        raise _wrong(value, field, f"a list of {len(kinds)} values")
+    return tuple(_read(kind, item, field) for kind, item in zip(kinds, value))
+
+
+def _read(kind: Any, value: object, field: str) -> Any:
+    origin = typing.get_origin(kind)
+    if origin in (Union, types.UnionType):
+        inner = [part for part in typing.get_args(kind) if part is not type(None)]
+        return None if value is None else _read(inner[0], value, field)
+    if origin is tuple:
+        return _read_tuple(typing.get_args(kind), value, field)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _read_enum(kind, value, field)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise _wrong(value, field, {str: "text", int: "a whole number", float: "a number", bool: "true or false"}[kind])
+    return value
+
+
+def _fields(kind: type[Request], data: dict[str, object]) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    unknown = sorted(set(data) - set(known))
+    _need(not unknown, f"a {kind.kind} request has no field “{', '.join(unknown)[:100]}”", "leave it out")
+    needed = [name for name, field in known.items() if field.default is dataclasses.MISSING and name not in data]
+    _need(not needed, f"the {kind.kind} request lacks {', '.join(needed)}", "give it")
+    return {name: _read(hints[name], value, name) for name, value in data.items()}
+
+
+def request_from_json(data: object) -> Request:
+    """The request that `to_json` wrote. Raises UsageError for whatever is unknown, missing or of the wrong type."""
+    if not isinstance(data, dict):
+        raise UsageError("a request is not an object", "send what to_json gives")
+    rest = dict(data)
+    _need(rest.pop("format", FORMAT) == FORMAT, "this is no Mapreel request", f"its format must be {FORMAT}")
+    name = rest.pop("type", None)
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise _wrong(name, "the type of the request", "one of " + ", ".join(KINDS))
+    return kind(**_fields(kind, rest))

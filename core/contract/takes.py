@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes: output that never overwrites what is there, and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Union
+
+from mapreel.core.contract.errors import OutputError, OutputExistsError, disk_error
+
+FILE_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".nirv"})
+MAX_VERSION = 9999
+_PARTIAL = ".part"
+Content = Union[bytes, Callable[[BinaryIO], None]]
+
+
+def is_file_take(out: Path) -> bool:
+    """True when `out` names a file (a movie, an archive) and not a folder."""
+    return out.suffix.lower() in FILE_SUFFIXES
+
+
+def _version(out: Path, number: int) -> Path:
+    if number == 1:
+        return out
+    name = f"{out.stem}_v{number:03d}{out.suffix}" if is_file_take(out) else f"{out.name}_v{number:03d}"
+    return out.with_name(name)
+
+
+def _marker(take: Path) -> Path:
+    return take.with_name(f".{take.name}.claim")
+
+
+def _claim_folder(take: Path) -> bool:
+    try:
+        take.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def _claim_file(take: Path) -> bool:
+    """A marker folder holds the name; only then is it looked whether the file is there, so that two cannot both win."""
+    try:
+        _marker(take).mkdir()
+    except FileExistsError:
+        return False
+    if os.path.lexists(take):
+        _marker(take).rmdir()
+        return False
+    return True
+
+
+def _names(parent: Path) -> set[str]:
+    """Names in the folder in one case, for takes that differ only by case are one take on other systems."""
+    return {name.casefold() for name in os.listdir(parent)}
+
+
+def claim_take(out: Path) -> Path:
+    """Make the take `out` ours: DIR, else DIR_v002, DIR_v003 …; for a file x.mp4, else x_v002.mp4 …
+
+    A folder is made, for a file a hidden marker folder stands until `release_take`. Raises OutputError, DiskFullError.
+    """
+    claim = _claim_file if is_file_take(out) else _claim_folder
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        taken = _names(out.parent)
+        for number in range(1, MAX_VERSION + 1):
+            take = _version(out, number)
+            if take.name.casefold() not in taken and claim(take):
+                return take
+    except OSError as exc:
+        raise disk_error(exc, out) from exc
+    raise OutputExistsError(f"{out} has {MAX_VERSION} takes already", "choose another output name", file=str(out))
+
+
+def release_take(take: Path) -> None:
+    """The job of this take is over: take its claim marker away (a folder take has none)."""
+    with contextlib.suppress(OSError):  # gone already, or the disk is gone: nothing depends on it
+        _marker(take).rmdir()
+
+
+def resume_take(out: Path) -> Path:
+    """The take that a resumed job goes on with: `out` itself, made when it is not there."""
+    try:
+        (out.parent if is_file_take(out) else out).mkdir(parents=True, exist_ok=True)
+    except FileExistsError as exc:
+        raise OutputError(f"{out} is a file and not a take", "choose another output folder", file=str(out)) from exc
+    except OSError as exc:
+        raise disk_error(exc, out) from exc
+    return out
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows has no handle of a folder to sync; a rename is durable with the file itself
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _settle(temporary: Path, path: Path) -> None:
+    with open(temporary, "rb+") as handle:
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+    _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, same suffix, for libraries that write by name; synced and renamed at the end.
+
+    When the block raises, the temporary file goes away. OSError becomes OutputError or DiskFullError.
+    """
+    temporary = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(4)}{_PARTIAL}{path.suffix}")
+    try:
+        yield temporary
+        _settle(temporary, path)
+    except OSError as exc:
+        raise disk_error(exc, path) from exc
+    finally:
+        with contextlib.suppress(OSError):  # renamed already, or the disk is gone
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: Content) -> None:
+    """Write bytes, or what the callback writes, so that `path` is whole or not there. Raises OutputError."""
+    with atomic_path(path) as temporary, open(temporary, "xb") as handle:
+        if isinstance(content, bytes):
+            handle.write(content)
+        else:
+            content(handle)
+
+
+def remove_partial_files(folder: Path) -> int:
+    """Clear temporary files that a killed writer left in `folder`; gives how many."""
+    count = 0
+    for name in os.listdir(folder) if folder.is_dir() else []:
+        if (
+            name.startswith(".")
+            and Path(name).stem.endswith(_PARTIAL)
+            or name.startswith(".")
+            and name.endswith(_PARTIAL)
+        ):
+            with contextlib.suppress(FileNotFoundError):
+                (folder / name).unlink()
+                count += 1
+    return count
