@@ -22,8 +22,10 @@ MapreelError
 from __future__ import annotations
 
 import errno
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def one_line(text: str) -> str:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mapreel.core.contract.errors import EmptySequenceError, InputError, MissingInputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 MAX_FRAMES = 1_000_000  # one job; a typing error such as 1-1000000000 must not eat the memory
 _PART = re.compile(r"(-?[0-9]{1,9})(?:-(-?[0-9]{1,9})(?:x([0-9]{1,9}))?)?")
@@ -108,6 +111,12 @@ class FrameRange:
         return ",".join(_pieces(self.numbers))
 
 
+def _split(path: str) -> tuple[str, str]:
+    """Folder (with its last slash, as spelled) and name; a Path would drop what the artist wrote."""
+    at = max(path.rfind(slash) for slash in (os.sep, os.altsep or os.sep)) + 1
+    return path[:at], path[at:]
+
+
 def _digits(match: re.Match[str]) -> int:
     for name in ("rvpad", "hash", "at"):
         if match[name]:
@@ -118,7 +127,7 @@ def _digits(match: re.Match[str]) -> int:
 
 @dataclass(frozen=True)
 class SequencePattern:
-    """A file name with a place for the frame number. `digits` is the least number of digits; 9999 rolls over to 10000."""
+    """A file name with a place for the frame number. `digits` is the least number of them; 9999 rolls over to 10000."""
 
     head: str
     digits: int
@@ -130,8 +139,8 @@ class SequencePattern:
     def parse(cls, text: str) -> SequencePattern:
         """Read `name.####.exr`, `%04d`, `$F4`, `@@@@`, Nuke's `name.####.exr 1001-1100`, RV's `name.1001-1100#.exr`."""
         nuke = _NUKE.fullmatch(text)
-        path, frames = (nuke[1], nuke[2]) if nuke and _PLACE.search(os.path.basename(nuke[1])) else (text, None)
-        folder, name = os.path.split(path)
+        path, frames = (nuke[1], nuke[2]) if nuke and _PLACE.search(_split(nuke[1])[1]) else (text, None)
+        folder, name = _split(path)
         places = list(_PLACE.finditer(name))
         if len(places) != 1:
             count = "no place" if not places else f"{len(places)} places"
@@ -139,7 +148,7 @@ class SequencePattern:
             raise UsageError(f"“{text}” has {count} for the frame number", remedy)
         place = places[0]
         frames = place["rv"] or frames
-        head = os.path.join(folder, name[: place.start()])
+        head = folder + name[: place.start()]
         numbers = FrameRange.parse(frames) if frames else None
         return cls(head, _digits(place), name[place.end() :], numbers, text)
 
@@ -147,11 +156,11 @@ class SequencePattern:
     def looks_like(cls, text: str) -> bool:
         """True when the last part of the path has a place for a frame number."""
         nuke = _NUKE.fullmatch(text)
-        return _PLACE.search(os.path.basename(nuke[1] if nuke else text)) is not None
+        return _PLACE.search(_split(nuke[1] if nuke else text)[1]) is not None
 
     @property
     def folder(self) -> Path:
-        return Path(os.path.dirname(self.head))
+        return Path(_split(self.head)[0])
 
     def path(self, frame: int) -> Path:
         sign = "-" if frame < 0 else ""
@@ -159,11 +168,11 @@ class SequencePattern:
 
     def number(self, name: str) -> int | None:
         """The frame number in a file name (without folder), None when the name is not of this sequence."""
-        head = os.path.basename(self.head)
+        head = _split(self.head)[1]
         if not (name.startswith(head) and name.endswith(self.tail)):
             return None
         digits = name[len(head) : len(name) - len(self.tail)]
-        body = digits[1:] if digits.startswith("-") else digits
+        body = digits.removeprefix("-")
         if not re.fullmatch(r"[0-9]{1,9}", body) or len(body) < self.digits:
             return None
         if len(body) > self.digits and body[0] == "0":  # 00012 is another padding than ####
@@ -217,7 +226,7 @@ def _groups(folder: Path) -> dict[tuple[str, str], list[str]]:
 
 def _from_group(folder: Path, head: str, tail: str, spelled: list[str]) -> FoundSequence:
     digits = _padding(spelled, str(folder / f"{head}\0{tail}"))
-    pattern = SequencePattern(os.path.join(folder, head), digits, tail)
+    pattern = SequencePattern(str(folder / "_")[:-1] + head, digits, tail)
     return FoundSequence(pattern, tuple(sorted(int(number) for number in spelled)))
 
 

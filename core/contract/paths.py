@@ -15,26 +15,28 @@ _DEVICE = ("\\\\?\\", "\\\\.\\", "//?/", "//./")
 _UNC = ("\\\\", "//")
 
 
-def _fault(text: str) -> str | None:
-    if not text or "\0" in text or len(text) > MAX_PATH_CHARS:
-        return "is empty, too long or holds a zero byte"
-    if _URL.match(text):
-        return "is a URL"
-    if text.startswith(_DEVICE):
-        return "is a device path"
-    if not os.path.isabs(text):
-        return "is not absolute"
-    if ".." in re.split(r"[\\/]" if os.name == "nt" else "/", text):
-        return "climbs up with “..”"
+def _is_text(text: str) -> bool:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return "is not valid text"
-    return None
+        return False
+    return True
+
+
+def _fault(text: str) -> str | None:
+    faults = {
+        "is empty, too long or holds a zero byte": not text or "\0" in text or len(text) > MAX_PATH_CHARS,
+        "is not valid text": not _is_text(text),
+        "is a URL": _URL.match(text) is not None,
+        "is a device path": text.startswith(_DEVICE),
+        "is not absolute": not Path(text).is_absolute(),
+        "climbs up with “..”": ".." in re.split(r"[\\/]" if os.name == "nt" else "/", text),
+    }
+    return next((fault for fault, found in faults.items() if found), None)
 
 
 def checked_path(text: str, field: str) -> str:
-    """The path itself when it may be sent. Raises UsageError for relative paths, `..`, URLs, `C:foo`, `\\\\?\\`, NUL."""
+    """The path itself when it may be sent. Raises UsageError for relative paths, `..`, URLs, devices, NUL."""
     fault = _fault(text)
     if fault is not None:
         remedy = "give the whole path of a file or folder of this machine"

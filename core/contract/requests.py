@@ -18,7 +18,9 @@ from typing import Any, ClassVar, Union
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.frames import FrameRange, MissingFrames
 from mapreel.core.contract.paths import checked_path
-from mapreel.core.contract.strict_json import JSON
+
+if typing.TYPE_CHECKING:
+    from mapreel.core.contract.strict_json import JSON
 
 FORMAT = "mapreel-request"
 VERSION = 1
@@ -227,7 +229,7 @@ def _read_tuple(kinds: tuple[Any, ...], value: object, field: str) -> tuple[Any,
         return tuple(_read(kinds[0], item, field) for item in value)
     if len(value) != len(kinds):
         raise _wrong(value, field, f"a list of {len(kinds)} values")
-    return tuple(_read(kind, item, field) for kind, item in zip(kinds, value))
+    return tuple(_read(kind, item, field) for kind, item in zip(kinds, value, strict=True))
 
 
 def _read(kind: Any, value: object, field: str) -> Any:

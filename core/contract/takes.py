@@ -6,16 +6,17 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import BinaryIO, Union
+from typing import TYPE_CHECKING, BinaryIO
 
 from mapreel.core.contract.errors import OutputError, OutputExistsError, disk_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 FILE_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".nirv"})
 MAX_VERSION = 9999
 _PARTIAL = ".part"
-Content = Union[bytes, Callable[[BinaryIO], None]]
 
 
 def is_file_take(out: Path) -> bool:
@@ -56,7 +57,7 @@ def _claim_file(take: Path) -> bool:
 
 def _names(parent: Path) -> set[str]:
     """Names in the folder in one case, for takes that differ only by case are one take on other systems."""
-    return {name.casefold() for name in os.listdir(parent)}
+    return {entry.name.casefold() for entry in parent.iterdir()}
 
 
 def claim_take(out: Path) -> Path:
@@ -105,9 +106,9 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _settle(temporary: Path, path: Path) -> None:
-    with open(temporary, "rb+") as handle:
+    with temporary.open("rb+") as handle:
         os.fsync(handle.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)
     _sync_folder(path.parent)
 
 
@@ -128,9 +129,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, content: Content) -> None:
+def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
     """Write bytes, or what the callback writes, so that `path` is whole or not there. Raises OutputError."""
-    with atomic_path(path) as temporary, open(temporary, "xb") as handle:
+    with atomic_path(path) as temporary, temporary.open("xb") as handle:
         if isinstance(content, bytes):
             handle.write(content)
         else:
@@ -139,15 +140,7 @@ def write_atomically(path: Path, content: Content) -> None:
 
 def remove_partial_files(folder: Path) -> int:
     """Clear temporary files that a killed writer left in `folder`; gives how many."""
-    count = 0
-    for name in os.listdir(folder) if folder.is_dir() else []:
-        if (
-            name.startswith(".")
-            and Path(name).stem.endswith(_PARTIAL)
-            or name.startswith(".")
-            and name.endswith(_PARTIAL)
-        ):
-            with contextlib.suppress(FileNotFoundError):
-                (folder / name).unlink()
-                count += 1
-    return count
+    left = [entry for entry in folder.glob(".*") if _PARTIAL in entry.suffixes[-2:]] if folder.is_dir() else []
+    for entry in left:
+        entry.unlink(missing_ok=True)
+    return len(left)
