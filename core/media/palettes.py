@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names and display colours of label classes, from JSON, and label maps painted with them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapreel.core.contract.errors import DamagedFileError, MissingInputError, UnknownLabelError, UnsupportedFileError
+from mapreel.core.media.files import read_file
+
+FORMAT = "mapreel-palette"
+VERSION = 1
+MAX_CLASSES = 65536  # ids are 16 bit
+UNKNOWN_COLOR = (255, 0, 255)  # magenta: nothing in a palette should look like a mistake
+_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "palettes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaletteClass:
+    """One class: its id in label maps, its name, its display colour (sRGB, 0..255)."""
+
+    id: int
+    name: str
+    color: tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Palette:
+    """Classes in ascending order of id; ids need not be consecutive."""
+
+    name: str
+    classes: tuple[PaletteClass, ...]
+
+    @cached_property
+    def ids(self) -> frozenset[int]:
+        """All class ids."""
+        return frozenset(entry.id for entry in self.classes)
+
+    @cached_property
+    def lookup(self) -> NDArray[np.uint8]:
+        """Colour of every id up to the largest, [N, 3] uint8, magenta where no class is; the last row is for ids beyond."""
+        table = np.empty((self.classes[-1].id + 2, 3), np.uint8)
+        table[:] = UNKNOWN_COLOR
+        for entry in self.classes:
+            table[entry.id] = entry.color
+        return table
+
+    def class_name(self, label: int) -> str:
+        """The class's name, or its number where the palette has none."""
+        return next((entry.name for entry in self.classes if entry.id == label), str(label))
+
+
+def palette_names() -> tuple[str, ...]:
+    """The palettes that come with Mapreel, by name."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
+
+
+def load_palette(name_or_file: str | Path) -> Palette:
+    """A palette that comes with Mapreel by its name, or the user's own from a JSON file.
+
+    Raises MissingInputError (neither), UnsupportedFileError (not our format, or newer), DamagedFileError (breaks a rule: ids
+    0..65535 once each, a name each, three colours 0..255).
+    """
+    text = str(name_or_file)
+    path = _FOLDER / f"{text}.json" if text in palette_names() else Path(text)
+    if not path.is_file():
+        known = ", ".join(palette_names())
+        raise MissingInputError(f"there is no palette {text}", f"choose one of {known} or give a JSON file", file=text)
+    try:
+        content = json.loads(read_file(path))
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(
+            f"the palette {text} is no JSON", "mend it in a text editor", detail=str(error), file=str(path)
+        ) from error
+    return _parse(content, text, path)
+
+
+def unknown_labels(label_map: NDArray[np.uint16], palette: Palette) -> tuple[int, ...]:
+    """Ids in the map that the palette does not have, ascending."""
+    present = np.flatnonzero(np.bincount(label_map.ravel()))
+    return tuple(int(label) for label in present if int(label) not in palette.ids)
+
+
+def require_known_labels(label_map: NDArray[np.uint16], palette: Palette, *, file: str, frame: int) -> None:
+    """Raises UnknownLabelError that names file, frame and the unknown ids; does nothing where all are known."""
+    unknown = unknown_labels(label_map, palette)
+    if not unknown:
+        return
+    listed = ", ".join(str(label) for label in unknown[:8]) + (" …" if len(unknown) > 8 else "")
+    ids = f"{palette.classes[0].id} to {palette.classes[-1].id}"
+    count = int(np.isin(label_map, unknown).sum())
+    raise UnknownLabelError(
+        f"frame {frame} ({Path(file).name}) has {count} pixels with the unknown label ids {listed}",
+        f"use the ids of the palette {palette.name} ({ids}) or give the palette of these maps",
+        file=file,
+        frame=frame,
+    )
+
+
+def colorize(label_map: NDArray[np.integer], palette: Palette) -> NDArray[np.uint8]:
+    """The map [H, W] painted in class colours, [H, W, 3] uint8 sRGB; unknown ids are magenta."""
+    table = palette.lookup
+    return table[np.minimum(label_map.astype(np.int64), len(table) - 1)]
+
+
+def _parse(content: Any, name: str, path: Path) -> Palette:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UnsupportedFileError(
+            f"{name} is no Mapreel palette", f'give a JSON file that says "format": "{FORMAT}"', file=str(path)
+        )
+    if content.get("version") != VERSION:
+        raise UnsupportedFileError(
+            f"the palette {name} has the version {content.get('version')}, this Mapreel knows {VERSION}",
+            "install a newer Mapreel",
+            file=str(path),
+        )
+    entries = content.get("classes")
+    if not isinstance(entries, list) or not 0 < len(entries) <= MAX_CLASSES:
+        raise _broken(name, path, "needs a list of classes")
+    classes = tuple(sorted((_parse_class(entry, name, path) for entry in entries), key=lambda entry: entry.id))
+    for before, after in zip(classes, classes[1:], strict=False):
+        if before.id == after.id:
+            raise _broken(name, path, f"has the id {before.id} twice")
+    title = content.get("name")
+    return Palette(name=title if isinstance(title, str) and title else path.stem, classes=classes)
+
+
+def _parse_class(entry: Any, name: str, path: Path) -> PaletteClass:
+    if not isinstance(entry, dict):
+        raise _broken(name, path, "has a class that is no object")
+    label, title, color = entry.get("id"), entry.get("name"), entry.get("color")
+    if type(label) is not int or not 0 <= label < MAX_CLASSES:
+        raise _broken(name, path, f"has the id {label!r}, which is no whole number from 0 to {MAX_CLASSES - 1}")
+    if not isinstance(title, str) or not title:
+        raise _broken(name, path, f"has no name for the id {label}")
+    if not isinstance(color, list) or len(color) != 3 or any(type(c) is not int or not 0 <= c <= 255 for c in color):
+        raise _broken(name, path, f"has no colour of three numbers from 0 to 255 for the id {label}")
+    return PaletteClass(id=label, name=title, color=(color[0], color[1], color[2]))
+
+
+def _broken(name: str, path: Path, how: str) -> DamagedFileError:
+    return DamagedFileError(f"the palette {name} {how}", "mend it in a text editor", file=str(path))
