@@ -1,0 +1,747 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Set Mapreel up, show its demo, run its tests, remove it again. Needs Python 3.11 and nothing else.
+
+    python3 install.py             a private environment in .venv beside this file: locked versions, checked downloads
+    python3 install.py demo        the same, then render the bundled shot into ./demo-out
+    python3 install.py test        the same with the developers' tools, then lint, types, import rules and tests
+    python3 install.py uninstall   take away everything that this script made
+
+It parses on Python 3.8 so that a wrong Python gets a sentence, not a syntax error. What it has to survive: kill -9
+at any point (the stamp is written last; without it the environment is built anew), a second install at the same time
+(the running child holds the lock, too), a full disk, no network, a foreign pip configuration (only mirrors are kept).
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Dict, Iterable, Iterator, List, NoReturn, Optional, Sequence
+
+ROOT = Path(__file__).resolve().parent
+LOCKS = ROOT / "requirements"
+PYTHON = (3, 11)
+STAMP = "mapreel-install.json"  # written last: says what stands complete in the prefix
+MARKER = "mapreel-environment"  # written first: says that the folder is ours and may be removed
+LOG = "install.log"
+NEEDED_GIB = {"cpu": 2.0, "cuda": 9.0}
+KEEP_FREE_BYTES = 64 << 20
+
+# What of the user's pip settings holds for us: how to reach an index, never where to put things or what to leave out.
+PIP_SETTINGS = {
+    "cache-dir", "cert", "client-cert", "default-timeout", "extra-index-url", "find-links", "index-url",
+    "keyring-provider", "no-cache-dir", "no-index", "proxy", "retries", "timeout", "trusted-host", "use-feature",
+}  # fmt: skip
+
+# Shared libraries that the wheels expect from the system -> their Debian packages.
+DEBIAN_PACKAGES = {
+    "libgomp.so.1": "libgomp1",
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
+    "libgthread-2.0.so.0": "libglib2.0-0",
+    "libglib-2.0.so.0": "libglib2.0-0",
+    "libstdc++.so.6": "libstdc++6",
+    "libgcc_s.so.1": "libgcc-s1",
+    "libatomic.so.1": "libatomic1",
+    "libz.so.1": "zlib1g",
+    "libX11.so.6": "libx11-6",
+    "libxcb.so.1": "libxcb1",
+}
+
+PROBE = """
+import importlib, json, sys
+failed = {}
+for name in ("numpy", "cv2", "OpenImageIO", "av", "constriction", "safetensors", "torch"):
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        failed[name] = str(error)
+print(json.dumps(failed))
+"""
+
+# A sum of 3x3 windows: four numbers that a person can check, through the same operation that the networks live on.
+PROOF = """
+import sys, torch
+device = torch.device(sys.argv[1])
+image = torch.arange(16.0).reshape(1, 1, 4, 4).to(device)
+answer = torch.nn.functional.conv2d(image, torch.ones(1, 1, 3, 3, device=device)).flatten().tolist()
+if answer != [45.0, 54.0, 81.0, 90.0]:
+    sys.exit(f"conv2d on {device} gave {answer}")
+print(torch.__version__, torch.cuda.get_device_name() if device.type == "cuda" else "CPU")
+"""
+
+
+class Stop(Exception):  # noqa: N818 - it is a way to end, not always an error
+    """Ends the run with one sentence for a person and an exit code (1 failed, 2 wrong use)."""
+
+    def __init__(self, sentence: str, code: int = 1) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def say(text: str) -> None:
+    """Print one line at once, even into a pipe."""
+    print(text, flush=True)
+
+
+# -------------------------------------------------------------------------------------------------------- this machine
+
+
+def python_version(python: str) -> str:
+    """Version of an interpreter, such as "3.11.7"."""
+    command = [python, "-I", "-c", "import platform; print(platform.python_version())"]
+    try:
+        return subprocess.run(command, stdout=subprocess.PIPE, check=True, universal_newlines=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Stop(f"{python} is not a Python that runs: name another one with --python.", 2) from error
+
+
+def check_python(python: str, version: str) -> None:
+    """Refuse a Python for which nothing is locked."""
+    if tuple(int(part) for part in version.split(".")[:2]) == PYTHON:
+        return
+    wanted = ".".join(map(str, PYTHON))
+    found = shutil.which(f"python{wanted}")
+    remedy = f"run `python{wanted} install.py`" if found else f"install it and run `python{wanted} install.py`"
+    raise Stop(f"Mapreel needs Python {wanted}, and {python} is {version}: {remedy}.", 2)
+
+
+def is_debian() -> bool:
+    """Whether apt-get is the way to system packages here."""
+    try:
+        release = Path("/etc/os-release").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return bool(re.search(r"^ID(_LIKE)?=.*\b(debian|ubuntu)\b", release, re.MULTILINE)) and bool(
+        shutil.which("apt-get")
+    )
+
+
+def install_system_packages(packages: Sequence[str], reason: str) -> None:
+    """Install Debian packages, or say how to. Raises Stop where that is not ours to do."""
+    names = " ".join(packages)
+    if not is_debian():
+        raise Stop(f"{reason}: install the packages of your system that Debian calls {names}, then run this again.")
+    if os.geteuid() != 0:
+        raise Stop(f"{reason}: run `sudo apt-get install -y {names}`, then this again.")
+    say(f"      {reason}: installing {names} with apt-get")
+    environment = dict(clean_environment(), DEBIAN_FRONTEND="noninteractive")
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    quiet: Dict[str, int] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    for command in (install, ["apt-get", "update", "-qq"], install):
+        done = subprocess.run(command, env=environment, check=False, **quiet)  # type: ignore[call-overload]
+        if command is install and done.returncode == 0:
+            return
+    raise Stop(
+        f"{reason}, and apt-get could not install {names}: run `apt-get update && apt-get install {names}` to see why."
+    )
+
+
+def check_space(prefix: Path, backend: str) -> None:
+    """Refuse before the first byte when the disk cannot hold the result."""
+    existing = prefix
+    while not existing.exists():
+        existing = existing.parent
+    free_gib = shutil.disk_usage(str(existing)).free / 2**30
+    if free_gib < NEEDED_GIB[backend]:
+        raise Stop(
+            f"The disk of {existing} has {free_gib:.1f} GiB free and this needs {NEEDED_GIB[backend]:.0f}: "
+            "free some space, or choose another disk with --prefix DIR."
+        )
+
+
+def clean_environment() -> Dict[str, str]:
+    """The user's environment without what would bend Python or pip: PYTHON*, other environments, pip's targets."""
+    kept = {}
+    for name, value in os.environ.items():
+        upper = name.upper()
+        if upper.startswith("PYTHON") or upper in {"VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__"}:
+            continue
+        setting = upper[4:].lower().replace("_", "-")
+        if upper.startswith("PIP_") and setting not in PIP_SETTINGS | {"config-file"}:
+            continue
+        kept[name] = value
+    return dict(kept, PYTHONNOUSERSITE="1")
+
+
+# ------------------------------------------------------------------------------------------------------- one at a time
+
+
+class PrefixLock:
+    """Only one installer works on a prefix; children share the lock, so a killed installer's pip still counts.
+
+    The lock file lies beside the prefix and names the installer and its present child. It is the operating system's
+    lock that decides, so a file left behind by a killed run locks nobody out.
+    """
+
+    def __init__(self, prefix: Path) -> None:
+        self.path = prefix.with_name(prefix.name + ".lock")
+        self.prefix = prefix
+        self.handle = -1
+
+    def __enter__(self) -> PrefixLock:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.handle = os.open(str(self.path), os.O_RDWR | os.O_CREAT, 0o644)
+        if not self._try() and not self._end_orphan():
+            owner = self._read().get("installer", "?")
+            os.close(self.handle)
+            raise Stop(
+                f"Another install.py (process {owner}) is working on {self.prefix}: let it finish, then run this again."
+            )
+        self.note(None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            os.unlink(str(self.path))  # while it is ours; Windows refuses, and a left file does no harm
+        os.close(self.handle)
+
+    def note(self, child: Optional[int]) -> None:
+        """Write down who works here now."""
+        os.lseek(self.handle, 0, os.SEEK_SET)
+        os.ftruncate(self.handle, 0)
+        os.write(self.handle, b" " + json.dumps({"installer": os.getpid(), "child": child}).encode())
+
+    def _read(self) -> Dict[str, int]:
+        try:
+            return dict(json.loads(self.path.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+    def _try(self) -> bool:
+        if sys.platform == "win32":
+            import msvcrt
+
+            try:
+                msvcrt.locking(self.handle, msvcrt.LK_NBLCK, 1)
+            except OSError:
+                return False
+            return True
+        import fcntl
+
+        try:
+            fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _end_orphan(self) -> bool:
+        """End the child of an installer that is gone; the lock still held proves that the number is that child's."""
+        if sys.platform == "win32":  # children do not hold the lock there
+            return False
+        notes = self._read()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(int(notes.get("installer") or os.getpid()), 0)
+            return False
+        child = notes.get("child")
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            if child:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(child, signal.SIGKILL)
+            if self._try():
+                return True
+            time.sleep(0.1)
+        return False
+
+
+# ----------------------------------------------------------------------------------------------------------- the steps
+
+
+class Environment:
+    """The private environment in a prefix: made, filled, proved, stamped."""
+
+    def __init__(self, prefix: Path, python: str, wheelhouse: Optional[Path], torch_index: Optional[str]) -> None:
+        self.prefix = prefix
+        self.base_python = python
+        self.wheelhouse = wheelhouse
+        self.torch_index = torch_index
+        self.lock: Optional[PrefixLock] = None
+        self.pip_environment: Dict[str, str] = {}
+
+    @property
+    def python(self) -> Path:
+        """The environment's own interpreter."""
+        return self.prefix / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+    def stamp(self) -> Dict[str, str]:
+        """What the last complete installation was, or nothing."""
+        try:
+            stamp = json.loads((self.prefix / STAMP).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return stamp if isinstance(stamp, dict) and self.python.exists() else {}
+
+    def write_stamp(self, stamp: Dict[str, str]) -> None:
+        """Say that everything stands: the very last act of an installation."""
+        temporary = self.prefix / (STAMP + ".new")
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(stamp, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(str(temporary), str(self.prefix / STAMP))
+
+    def remove(self) -> None:
+        """Remove the prefix, if it is ours."""
+        if not self.prefix.exists():
+            return
+        ours = (self.prefix / MARKER).exists() or (self.prefix / STAMP).exists()
+        if not ours and (not self.prefix.is_dir() or any(self.prefix.iterdir())):
+            raise Stop(f"{self.prefix} was not made by this script: choose another folder with --prefix DIR.", 2)
+        shutil.rmtree(str(self.prefix))
+
+    def make(self) -> None:
+        """Make an empty environment with pip."""
+        self.remove()
+        self.prefix.mkdir(parents=True)
+        (self.prefix / MARKER).write_text(
+            "Made by Mapreel's install.py, which removes it with `uninstall`.\n", encoding="utf-8"
+        )
+        can_make = [self.base_python, "-I", "-c", "import ensurepip, venv"]
+        if subprocess.run(can_make, stderr=subprocess.DEVNULL, check=False).returncode:
+            package = f"python{PYTHON[0]}.{PYTHON[1]}-venv"
+            install_system_packages([package], f"{self.base_python} cannot make environments")
+        self.call([self.base_python, "-m", "venv", str(self.prefix)], clean_environment(), "the private environment")
+
+    def read_pip_settings(self) -> None:
+        """Take over the user's index settings from pip's own files; from then on pip reads no file at all."""
+        environment = clean_environment()
+        command = [str(self.python), "-m", "pip", "config", "list"]
+        listed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, universal_newlines=True, check=False)
+        environment.update(pip_settings(listed.stdout))
+        temporary = self.prefix / "tmp"  # on the disk that was checked, and gone with the prefix
+        temporary.mkdir(exist_ok=True)
+        settings = {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
+        for name in ("TMPDIR", "TEMP", "TMP"):
+            settings[name] = str(temporary)
+        self.pip_environment = dict(environment, **settings)
+
+    def pip(self, what: str, *arguments: str, index: Optional[str] = None) -> None:
+        """Run pip install; its words go to the log, ours to the person."""
+        command = [str(self.python), "-m", "pip", "install", "--progress-bar", "off", "--no-warn-script-location"]
+        if self.wheelhouse:
+            command += ["--no-index", "--find-links", str(self.wheelhouse)]
+        elif index:
+            command += ["--index-url", index]
+        self.call([*command, *arguments], self.pip_environment, what)
+
+    def install_lock(self, name: str, what: str, index: Optional[str] = None) -> None:
+        """Install one lock file. It is complete, so pip has nothing to resolve and nothing to build."""
+        checked = ["--require-hashes", "--only-binary", ":all:", "--no-deps"]
+        self.pip(what, *checked, "-r", str(LOCKS / name), index=index)
+
+    def inherited(self) -> Sequence[int]:
+        """What a child keeps open: the lock, so that it ends with the last process that works here."""
+        return (self.lock.handle,) if self.lock and sys.platform != "win32" else ()
+
+    def call(self, command: Sequence[str], environment: Dict[str, str], what: str) -> None:
+        """Run one step, log what it says, and turn a failure into a sentence."""
+        shown = sys.stdout.isatty()
+        tail: List[str] = []
+        with open(self.prefix / LOG, "a", encoding="utf-8") as log:
+            log.write("$ " + " ".join(command) + "\n")
+            child = subprocess.Popen(
+                list(command),
+                env=environment,
+                cwd=str(self.prefix),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                pass_fds=self.inherited(),
+            )
+            if self.lock:
+                self.lock.note(child.pid)
+            try:
+                for line in child.stdout or ():
+                    log.write(line)
+                    tail = [*tail[-60:], line.rstrip()]
+                    if shown and line.strip().startswith(("Downloading", "Installing collected")):
+                        print("\r\033[K      " + line.strip()[:90], end="", flush=True)
+                code = child.wait()
+            finally:
+                if child.poll() is None:
+                    child.kill()
+                    child.wait()
+                if shown:
+                    print("\r\033[K", end="", flush=True)
+                if self.lock:
+                    self.lock.note(None)
+        if code:
+            raise Stop(explain(tail, code, what, self.prefix))
+
+    def answer(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a few lines in the environment and give back what they said."""
+        command = [str(self.python), "-I", "-c", script, *arguments]
+        environment = clean_environment()
+        return subprocess.run(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            check=False,
+        )
+
+    def torch_is_cuda(self) -> bool:
+        """Whether the torch that came is a CUDA build, read without importing it (it may miss its libraries yet)."""
+        found = list(self.prefix.glob("**/site-packages/torch/version.py"))
+        return (
+            bool(found)
+            and re.search(r"^cuda\b[^=]*= *['\"]", found[0].read_text(encoding="utf-8"), re.MULTILINE) is not None
+        )
+
+    def check_libraries(self) -> None:
+        """Import every compiled library; fetch the system libraries that are missing."""
+        failed: Dict[str, str] = {}
+        for _ in range(4):  # one missing library may hide the next
+            answer = self.answer(PROBE)
+            if answer.returncode:
+                remedy = "run `python3 install.py uninstall` and start again"
+                raise Stop(f"The installed libraries crash when loaded ({last_line(answer)}): {remedy}.")
+            failed = json.loads(answer.stdout)
+            if not failed:
+                return
+            missing = sorted(missing_libraries(failed.values()))
+            if not missing:
+                name, reason = sorted(failed.items())[0]
+                raise Stop(
+                    f"The library {name} does not load ({reason}): run `python3 install.py uninstall` and try again."
+                )
+            packages = sorted({DEBIAN_PACKAGES.get(library, library) for library in missing})
+            install_system_packages(packages, f"The system lacks {', '.join(missing)}")
+        raise Stop(f"The libraries still do not load after apt-get: {failed}.")
+
+    def prove_torch(self, backend: str) -> str:
+        """One real operation on the device, its result checked. Returns torch's version and the device's name."""
+        answer = self.answer(PROOF, backend)
+        if answer.returncode == 0:
+            return answer.stdout.strip()
+        reason = last_line(answer)
+        if backend == "cuda":
+            raise Stop(f"torch cannot compute on a CUDA device ({reason}): check the driver, or use --backend cpu.")
+        raise Stop(f"torch does not compute on this processor ({reason}).")
+
+
+def last_line(answer: subprocess.CompletedProcess[str]) -> str:
+    """The line that Python ends its complaints with."""
+    return (answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"])[-1]
+
+
+def pip_settings(listed: str) -> Dict[str, str]:
+    """Read `pip config list` (`global.index-url='…'`): what we keep of it, as environment variables."""
+    kept: Dict[str, str] = {}
+    for line in listed.splitlines():
+        name, _, value = line.partition("=")
+        section, _, key = name.rpartition(".")
+        if section not in {"global", "install"} or key not in PIP_SETTINGS:
+            continue  # `:env:` entries are in the environment already
+        with contextlib.suppress(ValueError, SyntaxError):
+            kept["PIP_" + key.upper().replace("-", "_")] = " ".join(str(ast.literal_eval(value)).split())
+    return {name: value for name, value in kept.items() if name not in os.environ}
+
+
+def missing_libraries(reasons: Iterable[str]) -> List[str]:
+    """Names of shared libraries in ImportError texts."""
+    return [
+        name for reason in reasons for name in re.findall(r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object", reason)
+    ]
+
+
+# What pip's words mean -> what to do about it; {prefix} and the first group {0} are filled in.
+MEANINGS = [
+    (
+        r"No space left on device|Errno 28|Disk quota exceeded|not enough space on the disk",
+        "The disk of {prefix} is full: free some space, or choose another disk with --prefix DIR, and run this again.",
+    ),
+    (
+        r"DO NOT MATCH THE HASHES[^\n]*\s+(\S+)",
+        "What the index sent for {0} is not what was locked, so it was not installed: try again, or use another index.",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED|SSLCertVerificationError",
+        "The certificate of the package index is not trusted here: name your studio's certificate file in PIP_CERT.",
+    ),
+    (
+        (
+            r"NewConnectionError|Temporary failure in name resolution|Name or service not known|getaddrinfo failed"
+            r"|ProxyError|Connection refused|Connection reset|ConnectTimeout|Read ?timed ?out|Max retries exceeded|is unreachable"
+        ),
+        (
+            "The package index cannot be reached: check the network or proxy and run this again, "
+            "or give a folder of wheels with --wheelhouse DIR."
+        ),
+    ),
+    (
+        r"No matching distribution found for (\S+)",
+        (
+            "Neither the package index nor a --wheelhouse has {0} for this system: "
+            "name another index in PIP_INDEX_URL (for torch: --torch-index URL)."
+        ),
+    ),
+    (r"Permission denied|Errno 13", "{prefix} may not be written to: choose another folder with --prefix DIR."),
+]
+
+
+def explain(tail: Sequence[str], code: int, what: str, prefix: Path) -> str:
+    """Turn the end of pip's words into one sentence that says what to do."""
+    for pattern, sentence in MEANINGS:
+        found = re.search(pattern, "\n".join(tail), re.IGNORECASE)
+        if found:
+            return sentence.format(*found.groups(), prefix=prefix)
+    if code in (-9, 137):
+        return f"The system ended {what} (out of memory?): close other programs and run this again."
+    last = tail[-1].strip() if tail else f"exit code {code}"
+    last = next((line.strip() for line in reversed(tail) if "error" in line.lower()), last)
+    return f"Setting up {what} failed ({last[:200]}): see {prefix / LOG}, and run this again."
+
+
+# -------------------------------------------------------------------------------------------------------- the commands
+
+
+def digest(paths: Sequence[Path]) -> str:
+    """One hash over the contents of files."""
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+@contextlib.contextmanager
+def step(label: str, expected: str = "") -> Iterator[None]:
+    """Say what is being done and how long it may take, then how long it took."""
+    say(f"  … {label}" + (f" (about {expected})" if expected else ""))
+    started = time.monotonic()
+    yield
+    say(f"    done in {time.monotonic() - started:.0f} s")
+
+
+def install(options: argparse.Namespace, *, dev: bool) -> Environment:
+    """Bring the prefix to what the locks say. Nothing to do takes well under a second."""
+    python = options.python or sys.executable
+    version = python_version(python) if options.python else ".".join(map(str, sys.version_info[:3]))
+    check_python(python, version)
+    prefix = Path(options.prefix).expanduser().resolve() if options.prefix else ROOT / ".venv"
+    wheelhouse = Path(options.wheelhouse).expanduser().resolve() if options.wheelhouse else None
+    if wheelhouse and not wheelhouse.is_dir():
+        raise Stop(f"There is no folder {wheelhouse}: --wheelhouse takes a folder of wheels.", 2)
+    environment = Environment(prefix, python, wheelhouse, options.torch_index)
+    with PrefixLock(prefix) as lock:
+        environment.lock = lock
+        stamp = environment.stamp()
+        wanted = {
+            "format": "mapreel-install",
+            "version": "1",
+            "root": str(ROOT),
+            "prefix": str(prefix),
+            "python": version,
+            "backend": options.backend or stamp.get("backend", "cpu"),
+            "locks": digest([*sorted(LOCKS.glob("*.lock")), ROOT / "pyproject.toml"]),
+            "dev": "yes" if dev or stamp.get("dev") == "yes" else "no",
+        }
+        if stamp != wanted:
+            fill(environment, stamp, wanted)
+            say(f"Mapreel is installed: {environment.python.with_name('mapreel')}")
+        elif not dev and options.command == "install":
+            say(f"Mapreel is installed already: {environment.python.with_name('mapreel')}")
+    link_types()
+    environment.lock = None
+    return environment
+
+
+def fill(environment: Environment, stamp: Dict[str, str], wanted: Dict[str, str]) -> None:
+    """Do what is between `stamp` (what stands) and `wanted`."""
+    prefix, backend = environment.prefix, wanted["backend"]
+    changed = {name for name in wanted if stamp.get(name) != wanted[name]}
+    if stamp and changed <= {"locks", "dev"}:
+        say(f"Updating {prefix}")
+        (prefix / STAMP).unlink()
+    else:
+        if prefix.exists() and not stamp and (prefix / MARKER).exists():
+            say("An earlier installation did not finish: it is made anew.")
+        check_space(prefix, backend)
+        say(f"Setting Mapreel up in {prefix} (Python {wanted['python']}, {backend})")
+        with step("private environment", "5 s"):
+            environment.make()
+    environment.read_pip_settings()
+    with step("libraries", "1 minute, 170 MB to download"):
+        environment.install_lock("runtime.lock", "the libraries")
+    with step("torch", "1 minute, 200 MB to download" if backend == "cpu" else "5 minutes, 3 GB to download"):
+        environment.install_lock(
+            "torch-cuda.lock" if backend == "cuda" else "torch.lock", "torch", environment.torch_index
+        )
+        if environment.torch_is_cuda():
+            environment.install_lock("cuda.lock", "torch's CUDA libraries")
+    if wanted["dev"] == "yes":
+        with step("developers' tools", "20 s"):
+            environment.install_lock("dev.lock", "the developers' tools")
+    with step("Mapreel itself, then one real operation as a proof", "20 s"):
+        environment.pip("Mapreel", "--no-build-isolation", "--no-deps", "--editable", str(ROOT))
+        environment.check_libraries()
+        proof = environment.prove_torch(backend)
+    say(f"    torch {proof}: computed and checked")
+    shutil.rmtree(str(prefix / "tmp"), ignore_errors=True)
+    environment.write_stamp(wanted)
+
+
+def link_types() -> None:
+    """Make .types/mapreel -> .. (a junction on Windows), by which mypy finds the checkout under its import name."""
+    link = ROOT / ".types" / "mapreel"
+    if os.path.lexists(str(link)):
+        return
+    link.parent.mkdir(exist_ok=True)
+    if sys.platform == "win32":
+        import _winapi
+
+        _winapi.CreateJunction(str(ROOT), str(link))
+    else:
+        os.symlink("..", str(link), target_is_directory=True)
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """Render and archive the bundled shot with the installed program."""
+    environment = install(options, dev=False)
+    out = Path(options.out or "demo-out").expanduser().resolve()
+    command = [str(environment.python), "-P", "-m", "mapreel.core.cli", "demo", "--out", str(out)]
+    return subprocess.run(command, env=clean_environment(), check=False).returncode
+
+
+def run_tests(options: argparse.Namespace, pytest_arguments: Sequence[str]) -> int:
+    """Lint, format, types, import rules, tests: all of them, and failed if any failed. pytest's line comes last."""
+    environment = install(options, dev=True)
+    python = str(environment.python)
+    mypy = [python, "-m", "mypy", "--no-error-summary"]
+    checks = {
+        "lint": [python, "-m", "ruff", "check", "--quiet", "."],
+        "format": [python, "-m", "ruff", "format", "--check", "--quiet", "."],
+        "types": [*mypy, "-p", "mapreel.core", "-p", "mapreel.plugin", "-p", "mapreel.ui"],
+        "types of scripts and tests": [*mypy, "install.py", "requirements", "tests"],
+        "import rules": [str(environment.python.with_name("lint-imports")), "--no-cache"],
+        "tests": [python, "-m", "pytest", *pytest_arguments],
+    }
+    variables = dict(clean_environment(), MYPYPATH=".types")
+    failed = []
+    for name, command in checks.items():
+        say(f"── {name}")
+        if subprocess.run(command, cwd=str(ROOT), env=variables, check=False).returncode:
+            failed.append(name)
+    if failed:
+        say(f"failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def uninstall(options: argparse.Namespace) -> int:
+    """Remove the prefix and everything else that this script or the checks made in the checkout."""
+    prefix = Path(options.prefix).expanduser().resolve() if options.prefix else ROOT / ".venv"
+    environment = Environment(prefix, sys.executable, None, None)
+    with PrefixLock(prefix):
+        if environment.stamp():
+            stop = [str(environment.python), "-P", "-m", "mapreel.core.cli", "service", "stop"]
+            subprocess.run(
+                stop, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+            )
+        environment.remove()
+    for name in (
+        "mapreel.egg-info",
+        "build",
+        ".types",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".import_linter_cache",
+    ):
+        remove_tree(ROOT / name)
+    for folder in ("core", "plugin", "ui", "tests", "requirements"):
+        for cache in list((ROOT / folder).glob("**/__pycache__")):
+            remove_tree(cache)
+    remove_tree(ROOT / "__pycache__")
+    say(f"Removed {prefix} and the caches in {ROOT}.")
+    return 0
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder of ours; a link inside is removed, never followed."""
+    if path.is_dir() and not path.is_symlink():
+        link = path / "mapreel"
+        if sys.platform == "win32" and path.name == ".types" and link.exists():
+            os.rmdir(str(link))  # a junction: its target is the checkout
+        shutil.rmtree(str(path))
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; what `test` does not know goes to pytest."""
+    parser = argparse.ArgumentParser(
+        prog="install.py", description=__doc__.split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", nargs="?", default="install", choices=["install", "demo", "test", "uninstall"])
+    parser.add_argument("--prefix", metavar="DIR", help="folder of the environment (default: .venv beside this script)")
+    parser.add_argument(
+        "--backend", choices=["cpu", "cuda"], help="which torch (default: the one installed before, else cpu)"
+    )
+    parser.add_argument("--torch-index", metavar="URL", help="package index to take torch from, such as a studio's own")
+    parser.add_argument("--wheelhouse", metavar="DIR", help="install from this folder of wheels, without a network")
+    parser.add_argument("--python", metavar="EXE", help="the Python 3.11 to use (default: the one that runs this)")
+    parser.add_argument("--out", metavar="DIR", help="demo: where the pictures go (default: ./demo-out)")
+    options, rest = parser.parse_known_args(list(arguments))
+    if rest and options.command != "test":
+        parser.error(f"unknown: {' '.join(rest)}")
+    options.pytest_arguments = [argument for argument in rest if argument != "--"]
+    return options
+
+
+def terminated(signal_number: int, _: object) -> NoReturn:
+    """End on SIGTERM as on Ctrl-C: through the `finally` that ends the child."""
+    raise SystemExit(128 + signal_number)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do one command. Returns 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    options = parse(arguments)
+    signal.signal(signal.SIGTERM, terminated)
+    try:
+        if options.command == "uninstall":
+            return uninstall(options)
+        if options.command == "demo":
+            return run_demo(options)
+        if options.command == "test":
+            return run_tests(options, options.pytest_arguments)
+        install(options, dev=False)
+    except Stop as stop:
+        print(f"install.py: {stop}", file=sys.stderr, flush=True)
+        return stop.code
+    except OSError as error:
+        print(f"install.py: {explain_os_error(error)}", file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninstall.py: stopped; run the same command again to go on.", file=sys.stderr, flush=True)
+        return 130
+    return 0
+
+
+def explain_os_error(error: OSError) -> str:
+    """One sentence for what the file system refused."""
+    where = error.filename or "the disk"
+    if error.errno == errno.ENOSPC:
+        return (
+            f"{where} cannot be written, the disk is full: free some space, or choose another disk with --prefix DIR."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{where} may not be written to: choose another folder with --prefix DIR."
+    return f"{where}: {error.strerror or error}."
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write the lock files beside this script from pyproject.toml: exact versions, and every hash the index has for them.
+
+    python3 -m venv build/locks && build/locks/bin/pip install uv && build/locks/bin/python requirements/make_locks.py
+
+One resolution holds for Linux (x86_64, aarch64), Windows and macOS; the markers say who needs what. It is cut into the
+files that install.py installs one after the other, each with --no-deps, so that a CPU build of torch never drags the
+CUDA packages in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PYTHON = "3.11"
+
+# The CPU builds of torch are not on the ordinary index but on torch's own (or in a studio's --find-links folder): their
+# hashes are added by hand, from the wheel itself (`pip hash FILE`), when the version changes.
+TORCH_CPU_HASHES = {
+    "2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64": "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",
+}
+
+HEADER = """# SPDX-License-Identifier: GPL-3.0-or-later
+# {purpose}
+# Written by requirements/make_locks.py: do not edit.
+"""
+
+Blocks = dict[str, str]
+
+
+def resolve(requirements: Iterable[str]) -> Blocks:
+    """Ask uv for the universal closure of `requirements`: name -> its lines (versions, markers, hashes)."""
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "--universal",
+        "--python-version",
+        PYTHON,
+        "--generate-hashes",
+    ]
+    command += ["--no-header", "--no-annotate", "--quiet", "-"]
+    done = subprocess.run(command, input="\n".join(requirements), stdout=subprocess.PIPE, text=True, check=True)
+    blocks: Blocks = {}
+    for block in re.split(r"\n(?=[A-Za-z0-9])", done.stdout.strip()):
+        name = block.split("==", 1)[0].strip().lower()
+        blocks[name] = blocks.get(name, "") + block.strip() + "\n"
+    return blocks
+
+
+def is_cuda(name: str) -> bool:
+    """Whether a package is there only for torch's CUDA build."""
+    return name.startswith(("nvidia-", "cuda-", "triton"))
+
+
+def write(name: str, purpose: str, blocks: Iterable[str]) -> None:
+    """Write one lock file in place of the old one."""
+    target = HERE / name
+    temporary = target.with_suffix(".new")
+    temporary.write_text(HEADER.format(purpose=purpose) + "".join(blocks), encoding="utf-8", newline="\n")
+    temporary.replace(target)
+
+
+def main() -> int:
+    """Resolve once for users and once more with the developers' tools, then cut the result into files."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    runtime_wants = [*project["project"]["dependencies"], *project["dependency-groups"]["build"]]
+    runtime = resolve(runtime_wants)
+    # The tools have to live with the versions that users get.
+    pins = [
+        line.rstrip(" \\")
+        for block in runtime.values()
+        for line in block.splitlines()
+        if "==" in line and "--hash" not in line
+    ]
+    everything = resolve([*pins, *project["dependency-groups"]["dev"]])
+
+    plain = [block for name, block in runtime.items() if name != "torch" and not is_cuda(name)]
+    cuda = [block for name, block in runtime.items() if is_cuda(name)]
+    dev = [block for name, block in everything.items() if name not in runtime]
+    stock = runtime["torch"]
+    cpu = "".join(f" \\\n    --hash=sha256:{digest}" for digest in TORCH_CPU_HASHES.values())
+    write("runtime.lock", "What Mapreel runs on, without torch.", plain)
+    write(
+        "torch.lock",
+        "torch, its CPU builds or its stock ones: whichever the index in use has.",
+        [stock.rstrip() + cpu + "\n"],
+    )
+    # `===` leaves out 2.13.0+cpu, which pip would rank higher than 2.13.0.
+    write("torch-cuda.lock", "torch, its stock (on Linux: CUDA) builds only.", [stock.replace("==", "===", 1)])
+    write("cuda.lock", "What the CUDA build of torch needs; installed only if that is the one that came.", cuda)
+    write("dev.lock", "What `install.py test` needs on top.", dev)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
