@@ -67,107 +67,159 @@ class MapreelError(Exception):
 
 
 class UsageError(MapreelError):
+    """Wrong use: what was asked for cannot be done as asked."""
+
     code = "usage"
     exit_code = 2
 
 
 class InputError(UsageError):
+    """A file or folder that was given cannot be used."""
+
     code = "input"
 
 
 class MissingInputError(InputError):
+    """An input is not there."""
+
     code = "missing-input"
 
 
 class EmptySequenceError(InputError):
+    """A folder or pattern holds no frame."""
+
     code = "empty-sequence"
 
 
 class GapError(InputError):
+    """A planned frame is not there and the policy for missing frames is `error`."""
+
     code = "gap"
 
 
 class MixedSizesError(InputError):
+    """Frames of one sequence differ in size."""
+
     code = "mixed-sizes"
 
 
 class UnknownLabelError(InputError):
+    """A label map holds something that is no class of the model or palette."""
+
     code = "unknown-label"
 
 
 class DamagedFileError(InputError):
+    """A file is cut off, or is not what its name says."""
+
     code = "damaged-file"
 
 
 class FileTooLargeError(InputError):
+    """A file claims more pixels, layers or bytes than we open."""
+
     code = "file-too-large"
 
 
 class UnsupportedFileError(InputError):
+    """A kind of file that we do not read."""
+
     code = "unsupported-file"
 
 
 class ModelError(UsageError):
+    """A model that cannot be used."""
+
     code = "model"
 
 
 class ModelMismatchError(ModelError):
+    """A model that does not fit the maps."""
+
     code = "model-mismatch"
 
 
 class PickleRefusedError(ModelError):
+    """A model as a pickle (.pt, .pth, .pkl, .ckpt): opening it could run foreign code."""
+
     code = "pickle-refused"
 
 
 class DamagedModelError(ModelError):
+    """A checkpoint whose hash, header or shapes are wrong."""
+
     code = "damaged-model"
 
 
 class MissingModelError(ModelError):
+    """No model of that name."""
+
     code = "missing-model"
 
 
 class ArchiveError(UsageError):
+    """A neural archive that cannot be used."""
+
     code = "archive"
 
 
 class DamagedArchiveError(ArchiveError):
+    """An archive that is cut off or altered."""
+
     code = "damaged-archive"
 
 
 class UnsupportedArchiveError(ArchiveError):
+    """An archive of a newer version or with an unknown part."""
+
     code = "unsupported-archive"
 
 
 class OutputError(MapreelError):
+    """The result cannot be written."""
+
     code = "output"
 
 
 class DiskFullError(OutputError):
+    """The disk is full."""
+
     code = "disk-full"
 
 
 class OutputExistsError(OutputError):
+    """The output is there already and no new take could be made."""
+
     code = "output-exists"
 
 
 class ServiceError(MapreelError):
+    """Something about the background service."""
+
     code = "service"
 
 
 class ServiceUnreachableError(ServiceError):
+    """The service does not answer and could not be started."""
+
     code = "service-unreachable"
 
 
 class ServiceNotTrustedError(ServiceError):
+    """Who answers on the port cannot prove to be our service."""
+
     code = "service-not-trusted"
 
 
 class ServiceRefusedError(ServiceError):
+    """The service refused the request."""
+
     code = "service-refused"
 
 
 class UnknownJobError(ServiceError):
+    """No job has this id."""
+
     code = "unknown-job"
 
 
@@ -178,6 +230,8 @@ class JobStateError(ServiceError):
 
 
 class QueueDamagedError(ServiceError):
+    """The queue's database cannot be used; a copy of it was kept."""
+
     code = "queue-damaged"
 
 

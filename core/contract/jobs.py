@@ -7,6 +7,8 @@ from enum import Enum
 
 
 class JobState(str, Enum):
+    """Where a job is; the last four are ends."""
+
     QUEUED = "queued"
     RUNNING = "running"
     PAUSED = "paused"
@@ -21,6 +23,8 @@ class JobState(str, Enum):
 
 
 class AttemptState(str, Enum):
+    """How one attempt at a job stands."""
+
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
@@ -35,7 +39,8 @@ _END = frozenset({JobState.FINISHED, JobState.FAILED, JobState.CANCELLED, JobSta
 JOB_STEPS: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.CANCELLED}),
     JobState.RUNNING: _END | {JobState.PAUSED, JobState.QUEUED},  # queued again: its attempt crashed
-    JobState.PAUSED: frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLED}),
+    # a pausing attempt may still come to its end before it hears of the pause
+    JobState.PAUSED: frozenset({JobState.QUEUED, JobState.CANCELLED, JobState.FINISHED, JobState.FAILED}),
     JobState.FINISHED: frozenset(),
     JobState.FAILED: frozenset({JobState.QUEUED}),  # by a retry
     JobState.CANCELLED: frozenset({JobState.QUEUED}),
@@ -48,4 +53,5 @@ ATTEMPT_STEPS: dict[AttemptState, frozenset[AttemptState]] = {
 
 
 def allowed(old: JobState, new: JobState) -> bool:
+    """True when a job may step from `old` to `new`."""
     return new in JOB_STEPS[old]

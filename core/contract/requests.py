@@ -28,6 +28,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Quality(str, Enum):
+    """Which network renders, and how often (key frames)."""
+
     TEACHER = "teacher"
     FULL = "full"
     FAST = "fast"
@@ -35,11 +37,15 @@ class Quality(str, Enum):
 
 
 class ImageFormat(str, Enum):
+    """The files of a take: PNG (sRGB, 8 bit) or EXR (half)."""
+
     PNG = "png"
     EXR = "exr"
 
 
 class Preset(str, Enum):
+    """How long an encode may take."""
+
     DRAFT = "draft"
     GOOD = "good"
     BEST = "best"
