@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Models on disk: one safetensors file with its config, classes, looks and licence in the header, loaded strictly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from mapreel.core.contract.errors import DamagedModelError, MissingModelError, PickleRefusedError
+from mapreel.core.contract.takes import write_atomically
+from mapreel.core.vid2vid.config import FORMAT_NAME, FORMAT_VERSION, GeneratorConfig, config_from_dict
+from mapreel.core.vid2vid.inputs import ClassTable
+from mapreel.core.vid2vid.looks import SAMPLES, Looks
+from mapreel.core.vid2vid.network import Generator
+
+T = TypeVar("T")
+MODEL_FILE = "model.safetensors"
+LARGEST_MODEL_BYTES = 4 << 30
+_PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A generator ready to render and all that must be known about it."""
+
+    name: str
+    generator: Generator
+    table: ClassTable
+    looks: Looks
+    licence: str
+    sha256: str
+    """Of the file the weights were read from."""
+
+    @property
+    def config(self) -> GeneratorConfig:
+        return self.generator.config
+
+
+def shipped_models() -> dict[str, Path]:
+    """Models that come with Mapreel: name -> folder."""
+    root = Path(__file__).parents[2] / "resources" / "models"
+    return {p.parent.name: p.parent for p in sorted(root.glob(f"*/{MODEL_FILE}"))}
+
+
+def find_model(name: str) -> Path:
+    """The weights file that `--model NAME|DIR|FILE` means.
+
+    Raises:
+        PickleRefusedError: a pickle file, which could run code when opened.
+        MissingModelError: no such model; names those there are.
+    """
+    path = Path(name)
+    if path.suffix.lower() in _PICKLES:
+        raise PickleRefusedError(
+            f"{name} is a pickle file, which can run any code when it is opened, so it is never opened here",
+            "ask its maker for safetensors or train the model with `mapreel train`",
+            file=name,
+        )
+    if path.is_file():
+        return path
+    if (path / MODEL_FILE).is_file():
+        return path / MODEL_FILE
+    shipped = shipped_models()
+    if name in shipped:
+        return shipped[name] / MODEL_FILE
+    raise MissingModelError(
+        f"there is no model called {name}",
+        f"give a folder that holds {MODEL_FILE} or one of: {', '.join(shipped) or 'none is installed'}",
+        file=name,
+    )
+
+
+def load_model(name: str) -> Model:
+    """Read a model; every tensor must be there, by name and shape, with finite values.
+
+    The file is opened once: the bytes that are hashed are the bytes that are used.
+
+    Raises:
+        PickleRefusedError, MissingModelError: see `find_model`.
+        DamagedModelError: not a Mapreel model, or its tensors do not fit its config.
+    """
+    path = find_model(name)
+    data = _read(path)
+    header = _header(data, path)
+    tensors = _tensors(data, path)
+    config = config_from_dict(_json(header, "config", dict, path), file=str(path))
+    generator = Generator(config)
+    load_strictly(generator, {k[4:]: v.float() for k, v in tensors.items() if k.startswith("net.")}, path)
+    _refuse_others(tensors, path)
+    classes = _json(header, "classes", list, path)
+    try:
+        table = ClassTable(tuple(int(c["id"]) for c in classes), tuple(str(c["name"]) for c in classes))
+    except (KeyError, TypeError, ValueError, IndexError) as exc:
+        raise _damaged(path, "its list of classes cannot be read", str(exc)) from exc
+    if len(table.ids) != config.classes:
+        raise _damaged(path, "its list of classes does not fit its config")
+    model_name = header.get("name", path.parent.name)
+    licence = header.get("licence", "")
+    return Model(
+        model_name, generator.eval(), table, _looks(tensors, config, path), licence, hashlib.sha256(data).hexdigest()
+    )
+
+
+def save_model(
+    path: Path, *, name: str, generator: Generator, table: ClassTable, looks: Looks, licence: str, story: dict[str, str]
+) -> None:
+    """Write a model, weights in half precision. `story` (data, command, steps …) goes into the header as it is."""
+    tensors: dict[str, Tensor] = {f"net.{k}": v.detach().half() for k, v in generator.state_dict().items()}
+    tensors["looks.mean"] = torch.from_numpy(looks.mean)
+    tensors["looks.samples"] = torch.from_numpy(looks.samples)
+    tensors["looks.counts"] = torch.from_numpy(looks.counts)
+    classes = [{"id": i, "name": n} for i, n in zip(table.ids, table.names, strict=True)]
+    header = {
+        **story,
+        "format": FORMAT_NAME,
+        "version": str(FORMAT_VERSION),
+        "name": name,
+        "licence": licence,
+        "config": json.dumps(asdict(generator.config)),
+        "classes": json.dumps(classes),
+    }
+    write_atomically(path, safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, metadata=header))
+
+
+def load_strictly(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Load weights only if names and shapes match exactly; says which do not.
+
+    Raises:
+        DamagedModelError: missing, unexpected, wrong-shaped or non-finite tensors.
+    """
+    wanted = module.state_dict()
+    wrong = [f"missing {k}" for k in sorted(wanted.keys() - tensors.keys())]
+    wrong += [f"unexpected {k}" for k in sorted(tensors.keys() - wanted.keys())]
+    wrong += [
+        f"{k} is {list(tensors[k].shape)} instead of {list(wanted[k].shape)}"
+        for k in sorted(wanted.keys() & tensors.keys())
+        if tensors[k].shape != wanted[k].shape
+    ]
+    wrong += [f"{k} holds NaN or infinity" for k, v in tensors.items() if not torch.isfinite(v.float()).all()]
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise _damaged(path, f"its weights do not fit its config ({wrong[0]}{more})", "\n".join(wrong))
+    module.load_state_dict(tensors)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_MODEL_BYTES + 1)
+    except OSError as exc:
+        raise MissingModelError(f"the model {path} cannot be read ({exc.strerror})", "check its permissions") from exc
+    if len(data) > LARGEST_MODEL_BYTES:
+        raise _damaged(path, "it is larger than 4 GiB")
+    return data
+
+
+def _header(data: bytes, path: Path) -> dict[str, str]:
+    """The text part of a safetensors file: eight bytes of length, then JSON."""
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > min(len(data) - 8, 100 << 20):
+        raise _damaged(path, "it is not a safetensors file or it is cut short")
+    try:
+        meta = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    except (ValueError, RecursionError, AttributeError) as exc:
+        raise _damaged(path, "its header cannot be read", str(exc)) from exc
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT_NAME:
+        raise _damaged(path, "it is a safetensors file but not a Mapreel model")
+    if meta.get("version") != str(FORMAT_VERSION):
+        raise DamagedModelError(
+            f"the model {path} has format version {meta.get('version')}, this Mapreel reads {FORMAT_VERSION}",
+            "update Mapreel",
+            file=str(path),
+        )
+    return {str(k): str(v) for k, v in meta.items()}
+
+
+def _tensors(data: bytes, path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load(data)
+    except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as exc:
+        raise _damaged(path, "its tensors cannot be read", str(exc)) from exc
+
+
+def _json(header: dict[str, str], key: str, kind: type[T], path: Path) -> T:
+    try:
+        value = json.loads(header[key])
+    except (KeyError, ValueError, RecursionError) as exc:
+        raise _damaged(path, f"its header has no usable `{key}`", str(exc)) from exc
+    if not isinstance(value, kind):
+        raise _damaged(path, f"its header has no usable `{key}`")
+    return value
+
+
+def _refuse_others(tensors: dict[str, Tensor], path: Path) -> None:
+    others = sorted(k for k in tensors if not k.startswith(("net.", "looks.")))
+    if others:
+        raise _damaged(path, f"it holds tensors nobody asked for ({', '.join(others[:3])})")
+
+
+def _looks(tensors: dict[str, Tensor], config: GeneratorConfig, path: Path) -> Looks:
+    wanted = {"mean": (config.classes, 3), "samples": (config.classes, SAMPLES, 3), "counts": (config.classes,)}
+    arrays = {}
+    for key, shape in wanted.items():
+        tensor = tensors.get(f"looks.{key}")
+        if tensor is None or tuple(tensor.shape) != shape or not torch.isfinite(tensor.float()).all():
+            raise _damaged(path, f"its instance colours are not usable ({key})")
+        arrays[key] = tensor.numpy()
+    counts = arrays["counts"].astype(np.int32)
+    if counts.min() < 0 or counts.max() > SAMPLES:
+        raise _damaged(path, "its instance colours are not usable (counts)")
+    return Looks(arrays["mean"].astype(np.float32), arrays["samples"].astype(np.float32), counts)
+
+
+def _damaged(path: Path, how: str, detail: str = "") -> DamagedModelError:
+    return DamagedModelError(
+        f"the model {path} cannot be used: {how}", "fetch or train it again", detail=detail, file=str(path)
+    )

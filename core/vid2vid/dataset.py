@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A training shot in memory, and the streams of crops that training reads from it.
+
+A shot is a folder with `color/` (true frames), `label/`, and where there are any `instance/` and `motion/`, numbered
+alike. A stream follows one crop through the shot with the network's own output as memory, so that training sees what
+rendering sees: frames that stand on dozens of frames the network made itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mapreel.core.contract.errors import InputError, MissingInputError, MixedSizesError
+from mapreel.core.contract.frames import find_sequence
+from mapreel.core.media.images import read_color
+from mapreel.core.media.labels import instance_edges, read_instance_map, read_label_map
+from mapreel.core.media.motion import read_motion
+from mapreel.core.media.warping import agreement, compose, warp_picture
+from mapreel.core.vid2vid.config import GeneratorConfig
+from mapreel.core.vid2vid.inputs import ClassTable, FrameInputs, encode_frame, picture_to_tensor
+from mapreel.core.vid2vid.looks import instance_means
+
+
+@dataclass(frozen=True)
+class TrainingShot:
+    """All frames of one shot, decoded once."""
+
+    colors: NDArray[np.uint8]  # [T, H, W, 3] sRGB
+    classes: NDArray[np.uint8]  # [T, H, W] class indices
+    instances: NDArray[np.uint16]  # [T, H, W] ids; the class indices where the shot has no instance maps
+    motions: NDArray[np.float16] | None  # [T, H, W, 2] px, prev_to_cur
+    means: NDArray[np.float32]  # [classes, ids, 3] sRGB 0..1, mean colour of each instance
+    pixels: NDArray[np.int64]  # [classes, ids] how many pixels each had
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.classes.shape[1], self.classes.shape[2]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+
+def load_shot(folder: Path, table: ClassTable) -> TrainingShot:
+    """Decode a training shot.
+
+    Raises:
+        MissingInputError: `color` or `label` is not there, or a frame has no partner.
+        MixedSizesError: not all pictures have one size.
+        UnknownLabelError: labels outside the class table.
+    """
+    color = find_sequence(folder / "color")
+    label = find_sequence(folder / "label")
+    numbers = tuple(n for n in color.numbers if n in set(label.numbers))
+    if len(numbers) < 2:
+        raise MissingInputError(
+            f"the training shot {folder} has {len(numbers)} frames that are in both color and label",
+            "give at least two frames with the same numbers in both folders",
+            file=str(folder),
+        )
+    classes = []
+    for n in numbers:
+        path = label.pattern.path(n)
+        classes.append(table.indices(read_label_map(path, frame=n), file=str(path), frame=n).astype(np.uint8))
+    colors = [read_color(color.pattern.path(n), frame=n) for n in numbers]
+    _same_size(folder, numbers, [(c.shape[:2], "color") for c in colors], classes[0].shape)
+    _same_size(folder, numbers, [(c.shape[:2], "label") for c in classes], classes[0].shape)
+    stacked = np.stack(classes)
+    instances = _instances(folder, numbers, stacked)
+    means, pixels = instance_means(np.stack(colors), stacked, instances, len(table.ids))
+    return TrainingShot(np.stack(colors), stacked, instances, _motions(folder, numbers), means, pixels)
+
+
+def _same_size(
+    folder: Path, numbers: tuple[int, ...], shapes: list[tuple[tuple[int, ...], str]], wanted: tuple[int, ...]
+) -> None:
+    for number, (shape, kind) in zip(numbers, shapes, strict=True):
+        if shape != wanted:
+            raise MixedSizesError(
+                f"{kind} frame {number} of {folder} is {shape[1]}x{shape[0]} but the shot is {wanted[1]}x{wanted[0]}",
+                "bring all pictures of a training shot to one size",
+                file=str(folder),
+                frame=number,
+            )
+
+
+def _instances(folder: Path, numbers: tuple[int, ...], classes: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    if not (folder / "instance").is_dir():
+        return classes.astype(np.uint16)
+    found = find_sequence(folder / "instance")
+    return np.stack([read_instance_map(found.pattern.path(n), frame=n) for n in numbers]).astype(np.uint16)
+
+
+def _motions(folder: Path, numbers: tuple[int, ...]) -> NDArray[np.float16] | None:
+    if not (folder / "motion").is_dir():
+        return None
+    found = find_sequence(folder / "motion")
+    return np.stack([read_motion(found.pattern.path(n), frame=n).astype(np.float16) for n in numbers])
+
+
+@dataclass(frozen=True)
+class StreamSample:
+    """One crop of one frame with its memory; everything batch of one."""
+
+    inputs: FrameInputs
+    warped: Tensor  # [1, 3, h, w] -1..1, compensated own output of the frame before
+    valid: Tensor  # [1, 1, h, w]
+    truth: Tensor  # [1, 3, h, w] -1..1
+    steady: Tensor  # [1, 1, h, w] 0..1, how well the true frame before predicts this one along the motion
+
+
+class CropStream:
+    """Follows one crop through a shot; `next()` gives the sample, `keep()` takes the network's answer back."""
+
+    def __init__(
+        self, shots: list[TrainingShot], config: GeneratorConfig, crop_px: tuple[int, int], random: np.random.Generator
+    ) -> None:
+        self._shots, self._config, self._crop_px, self._random = shots, config, crop_px, random
+        self._left = 0
+        self._restart()
+
+    def _restart(self) -> None:
+        weights = np.array([len(s) for s in self._shots], np.float64)
+        self._shot = self._shots[self._random.choice(len(self._shots), p=weights / weights.sum())]
+        h, w = self._shot.size_px
+        ch, cw = min(self._crop_px[0], h), min(self._crop_px[1], w)
+        y, x = int(self._random.integers(0, h - ch + 1)), int(self._random.integers(0, w - cw + 1))
+        y, x = y - y % 2, x - x % 2
+        self._window = (slice(y, y + ch), slice(x, x + cw))
+        self._gap = int(self._random.choice([1, 1, 1, 2, 3, 4]))
+        self._index = int(self._random.integers(0, len(self._shot)))
+        self._left = int(self._random.integers(1, 11))
+        self._memory: NDArray[np.float32] | None = None
+        self._before = self._index
+
+    def next(self) -> StreamSample:
+        """The current crop with the compensated memory."""
+        shot, window, index = self._shot, self._window, self._index
+        classes = shot.classes[index][window].astype(np.intp)
+        instances = shot.instances[index]
+        inputs = encode_frame(
+            self._config,
+            classes,
+            instance_edges(instances)[window],
+            shot.means[classes, instances[window]],
+            (window[0].start, window[1].start),
+            shot.size_px,
+        )
+        truth = shot.colors[index][window].astype(np.float32) / 127.5 - 1.0
+        warped, valid, steady = self._compensate(truth)
+        return StreamSample(
+            inputs,
+            picture_to_tensor(warped),
+            picture_to_tensor(valid[..., None].astype(np.float32)),
+            picture_to_tensor(truth),
+            picture_to_tensor(steady[..., None].astype(np.float32)),
+        )
+
+    def _compensate(
+        self, truth: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
+        nothing = np.zeros(truth.shape[:2], np.bool_)
+        if self._memory is None or self._shot.motions is None:
+            return np.zeros_like(truth), nothing, nothing.astype(np.float32)
+        shot, window = self._shot, self._window
+        motion = shot.motions[self._index].astype(np.float32)  # type: ignore[index]
+        for between in range(self._index - 1, self._before, -1):
+            motion = compose(motion, shot.motions[between].astype(np.float32))  # type: ignore[index]
+        motion = np.ascontiguousarray(motion[window])
+        here = (shot.classes[self._index][window], shot.instances[self._index][window])
+        there = (shot.classes[self._before][window], shot.instances[self._before][window])
+        valid = agreement(motion, here, there)
+        before = shot.colors[self._before][window].astype(np.float32) / 127.5 - 1.0
+        change = np.abs(warp_picture(before, motion) - truth).mean(axis=2)
+        return warp_picture(self._memory, motion), valid, np.exp(-12.0 * change) * valid
+
+    def keep(self, output: NDArray[np.float32]) -> None:
+        """Take the network's answer [h, w, 3] (-1..1) as memory and step on; a new crop when this one is done."""
+        self._left -= 1
+        following = self._index + self._gap
+        if self._left <= 0 or following >= len(self._shot) or self._shot.motions is None:
+            self._restart()
+            return
+        self._memory, self._before, self._index = output, self._index, following
+
+
+def check_shots(shots: list[TrainingShot], config: GeneratorConfig) -> None:
+    """All shots must have the size the model is made for, and room for the network's stride.
+
+    Raises:
+        InputError: a shot has another size.
+    """
+    for shot in shots:
+        h, w = shot.size_px
+        if (h, w) != (config.height, config.width) or h % config.stride_px or w % config.stride_px:
+            raise InputError(
+                f"a training shot is {w}x{h} but the model is made for {config.width}x{config.height}",
+                f"scale the shot to one size whose sides are multiples of {config.stride_px}",
+            )

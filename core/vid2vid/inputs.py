@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From integer maps to what the network reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mapreel.core.contract.errors import UnknownLabelError
+from mapreel.core.vid2vid.config import GeneratorConfig
+
+
+class ClassTable:
+    """Label ids of the user's maps to class indices of a model, by exact value."""
+
+    def __init__(self, ids: tuple[int, ...], names: tuple[str, ...]) -> None:
+        self.ids, self.names = ids, names
+        self._index = np.full(65536, -1, np.int32)
+        self._index[list(ids)] = np.arange(len(ids))
+
+    def indices(self, labels: NDArray[np.unsignedinteger], *, file: str, frame: int) -> NDArray[np.intp]:
+        """Class indices of a label map [H, W].
+
+        Raises:
+            UnknownLabelError: the map holds ids the model was not trained on; names them with their pixel counts.
+        """
+        indices = self._index[labels].astype(np.intp)
+        if indices.min() < 0:
+            unknown, counts = np.unique(labels[indices < 0], return_counts=True)
+            shown = ", ".join(f"{i} ({n} pixels)" for i, n in list(zip(unknown, counts, strict=True))[:5])
+            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+            known = ", ".join(f"{i} {name}" for i, name in zip(self.ids, self.names, strict=True))
+            raise UnknownLabelError(
+                f"frame {frame} ({file}) holds labels this model does not know: {shown}{more}",
+                f"remap them to the model's classes ({known}) or choose another model",
+                file=file,
+                frame=frame,
+            )
+        return indices
+
+
+@dataclass(frozen=True)
+class FrameInputs:
+    """What the generator reads of one frame, apart from its memory."""
+
+    labels: Tensor  # [N, label_channels, H, W] float32 0 or 1
+    extras: Tensor  # [N, 3 * looks + 2 * position, H, W] float32 -1..1
+
+
+def encode_frame(
+    config: GeneratorConfig,
+    classes: NDArray[np.intp],
+    edges: NDArray[np.bool_] | None,
+    looks: NDArray[np.float32] | None,
+    origin_px: tuple[int, int] = (0, 0),
+    full_px: tuple[int, int] | None = None,
+) -> FrameInputs:
+    """One frame's maps as network input, batch of one.
+
+    Args:
+        config: of the generator.
+        classes: [H, W] class indices.
+        edges: [H, W] instance edges; None counts as no edge anywhere.
+        looks: [H, W, 3] instance colours, sRGB 0..1.
+        origin_px: (y, x) of the maps' first pixel in the whole picture, for crops.
+        full_px: (H, W) of the whole picture; None means the maps are the whole picture.
+    """
+    h, w = classes.shape
+    labels = np.zeros((config.label_channels, h, w), np.float32)
+    np.put_along_axis(labels, classes[None], 1.0, axis=0)
+    if config.edges and edges is not None:
+        labels[-1] = edges
+    extras = []
+    if config.looks:
+        assert looks is not None
+        extras.append(np.ascontiguousarray(looks.transpose(2, 0, 1)) * 2.0 - 1.0)
+    if config.position:
+        extras.append(_coordinates((h, w), origin_px, full_px or (h, w)))
+    joined = np.concatenate(extras) if extras else np.zeros((0, h, w), np.float32)
+    return FrameInputs(torch.from_numpy(labels)[None], torch.from_numpy(joined)[None])
+
+
+def _coordinates(size: tuple[int, int], origin_px: tuple[int, int], full_px: tuple[int, int]) -> NDArray[np.float32]:
+    y = (np.arange(size[0], dtype=np.float32) + origin_px[0] + 0.5) / full_px[0] * 2 - 1
+    x = (np.arange(size[1], dtype=np.float32) + origin_px[1] + 0.5) / full_px[1] * 2 - 1
+    return np.stack(np.broadcast_arrays(y[:, None], x[None, :])).astype(np.float32)
+
+
+def picture_to_tensor(picture: NDArray[np.float32]) -> Tensor:
+    """[H, W, 3] float32 in -1..1 -> [1, 3, H, W]."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
+
+
+def tensor_to_picture(tensor: Tensor) -> NDArray[np.float32]:
+    """[1, 3, H, W] in -1..1 -> [H, W, 3] float32 contiguous."""
+    return np.ascontiguousarray(tensor[0].float().numpy().transpose(1, 2, 0))

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The terms of the training loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Verdicts = list[list[Tensor]]  # of each scale: features, the verdict last
+
+
+def critic_hinge(real: Verdicts, fake: Verdicts) -> Tensor:
+    """Hinge loss of the critic (Lim and Ye, 2017), mean over scales."""
+    terms = [F.relu(1 - r[-1]).mean() + F.relu(1 + f[-1]).mean() for r, f in zip(real, fake, strict=True)]
+    return torch.stack(terms).mean()
+
+
+def generator_hinge(fake: Verdicts) -> Tensor:
+    """What the generator wants: the critic's verdict on its frames raised, mean over scales."""
+    return torch.stack([-f[-1].mean() for f in fake]).mean()
+
+
+def feature_matching(real: Verdicts, fake: Verdicts) -> Tensor:
+    """L1 distance of the critic's features (Wang et al., CVPR 2018, equation 4); the real ones take no gradient."""
+    terms = [
+        F.l1_loss(b, a.detach()) for r, f in zip(real, fake, strict=True) for a, b in zip(r[:-1], f[:-1], strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def steadiness(output: Tensor, warped: Tensor, steady: Tensor) -> Tensor:
+    """Change against the compensated frame before, where the true frames did not change either.
+
+    output, warped: [N, 3, H, W]; steady: [N, 1, H, W] weights 0..1.
+    """
+    return ((output - warped).abs() * steady).sum() / (3 * steady.sum() + 1.0)
