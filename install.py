@@ -91,6 +91,18 @@ class Stop(Exception):  # noqa: N818 - it is a way to end, not always an error
         self.code = code
 
 
+class StepFailed(Stop):
+    """A child failed; keeps the end of what it said."""
+
+    def __init__(self, sentence: str, tail: Sequence[str]) -> None:
+        super().__init__(sentence)
+        self.tail = tail
+
+    def says(self, pattern: str) -> bool:
+        """Whether the child's last words hold the pattern."""
+        return re.search(pattern, "\n".join(self.tail)) is not None
+
+
 def say(text: str) -> None:
     """Print one line at once, even into a pipe."""
     print(text, flush=True)
@@ -381,7 +393,7 @@ class Environment:
                 if self.lock:
                     self.lock.note(None)
         if code:
-            raise Stop(explain(tail, code, what, self.prefix))
+            raise StepFailed(explain(tail, code, what, self.prefix), tail)
 
     def answer(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a few lines in the environment and give back what they said."""
@@ -461,6 +473,8 @@ def missing_libraries(reasons: Iterable[str]) -> List[str]:
     ]
 
 
+NOT_THERE = r"No matching distribution found for (\S+)"
+
 # What pip's words mean -> what to do about it; {prefix} and the first group {0} are filled in.
 MEANINGS = [
     (
@@ -478,7 +492,8 @@ MEANINGS = [
     (
         (
             r"NewConnectionError|Temporary failure in name resolution|Name or service not known|getaddrinfo failed"
-            r"|ProxyError|Connection refused|Connection reset|ConnectTimeout|Read ?timed ?out|Max retries exceeded|is unreachable"
+            r"|ProxyError|Connection refused|Connection reset|ConnectTimeout|Read ?timed ?out|Max retries exceeded"
+            r"|Network is unreachable"
         ),
         (
             "The package index cannot be reached: check the network or proxy and run this again, "
@@ -486,7 +501,7 @@ MEANINGS = [
         ),
     ),
     (
-        r"No matching distribution found for (\S+)",
+        NOT_THERE,
         (
             "Neither the package index nor a --wheelhouse has {0} for this system: "
             "name another index in PIP_INDEX_URL (for torch: --torch-index URL)."
@@ -580,11 +595,7 @@ def fill(environment: Environment, stamp: Dict[str, str], wanted: Dict[str, str]
     with step("libraries", "1 minute, 170 MB to download"):
         environment.install_lock("runtime.lock", "the libraries")
     with step("torch", "1 minute, 200 MB to download" if backend == "cpu" else "5 minutes, 3 GB to download"):
-        environment.install_lock(
-            "torch-cuda.lock" if backend == "cuda" else "torch.lock", "torch", environment.torch_index
-        )
-        if environment.torch_is_cuda():
-            environment.install_lock("cuda.lock", "torch's CUDA libraries")
+        install_torch(environment, backend)
     if wanted["dev"] == "yes":
         with step("developers' tools", "20 s"):
             environment.install_lock("dev.lock", "the developers' tools")
@@ -595,6 +606,22 @@ def fill(environment: Environment, stamp: Dict[str, str], wanted: Dict[str, str]
     say(f"    torch {proof}: computed and checked")
     shutil.rmtree(str(prefix / "tmp"), ignore_errors=True)
     environment.write_stamp(wanted)
+
+
+def install_torch(environment: Environment, backend: str) -> None:
+    """Take the build without CUDA where one is wanted and to be had, else the stock build with all it needs."""
+    if backend == "cpu" and sys.platform == "linux":  # elsewhere the stock build is one without CUDA
+        try:
+            environment.install_lock("torch-cpu.lock", "torch", environment.torch_index)
+            return
+        except StepFailed as failed:
+            if not failed.says(NOT_THERE):
+                raise
+        say("      this index has no torch without CUDA: taking the stock build (3 GB; --torch-index names another)")
+        check_space(environment.prefix, "cuda")
+    environment.install_lock("torch.lock", "torch", environment.torch_index)
+    if environment.torch_is_cuda():
+        environment.install_lock("cuda.lock", "torch's CUDA libraries")
 
 
 def link_types() -> None:

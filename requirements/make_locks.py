@@ -23,8 +23,9 @@ PYTHON = "3.11"
 
 # The CPU builds of torch are not on the ordinary index but on torch's own (or in a studio's --find-links folder): their
 # hashes are added by hand, from the wheel itself (`pip hash FILE`), when the version changes.
+TORCH_CPU = "2.13.0+cpu"
 TORCH_CPU_HASHES = {
-    "2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64": "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",
+    "cp311-cp311-manylinux_2_28_x86_64": "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",
 }
 
 HEADER = """# SPDX-License-Identifier: GPL-3.0-or-later
@@ -88,16 +89,11 @@ def main() -> int:
     plain = [block for name, block in runtime.items() if name != "torch" and not is_cuda(name)]
     cuda = [block for name, block in runtime.items() if is_cuda(name)]
     dev = [block for name, block in everything.items() if name not in runtime]
-    stock = runtime["torch"]
     cpu = "".join(f" \\\n    --hash=sha256:{digest}" for digest in TORCH_CPU_HASHES.values())
     write("runtime.lock", "What Mapreel runs on, without torch.", plain)
-    write(
-        "torch.lock",
-        "torch, its CPU builds or its stock ones: whichever the index in use has.",
-        [stock.rstrip() + cpu + "\n"],
-    )
+    write("torch-cpu.lock", "torch for Linux without CUDA; only some indexes have it.", [f"torch=={TORCH_CPU}{cpu}\n"])
     # `===` leaves out 2.13.0+cpu, which pip would rank higher than 2.13.0.
-    write("torch-cuda.lock", "torch, its stock (on Linux: CUDA) builds only.", [stock.replace("==", "===", 1)])
+    write("torch.lock", "torch's stock builds: with CUDA on Linux.", [runtime["torch"].replace("==", "===", 1)])
     write("cuda.lock", "What the CUDA build of torch needs; installed only if that is the one that came.", cuda)
     write("dev.lock", "What `install.py test` needs on top.", dev)
     return 0
