@@ -82,7 +82,7 @@ def _check_private(path: Path) -> None:
 
 
 def read_token(folder: StateFolder) -> str:
-    """The shared secret. Raises ServiceUnreachableError when there is none, ServiceNotTrustedError when others see it."""
+    """The shared secret. Raises ServiceUnreachableError (none there), ServiceNotTrustedError (others can read it)."""
     try:
         _check_private(folder.token)
         return folder.token.read_text("ascii").strip()

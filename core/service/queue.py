@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The durable queue as clients see it: submit, look, cancel, pause, resume, retry. Every method is one transaction."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from mapreel.core.contract.jobs import JobState
+from mapreel.core.service.ledger import Ledger, step, unknown_job
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+MAX_LISTED = 1000
+_SUMMARY = "number, id, type, state, take, priority, created_s, changed_s, attempts, progress, error, result"
+_ENDED_BADLY = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.QUARANTINED})
+
+
+class Queue:
+    """Jobs in the ledger; any thread may call."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def find_key(self, key: str) -> str | None:
+        """The job that this submission made already, if it did."""
+        with self._ledger.reading() as db:
+            row = db.execute("SELECT id FROM jobs WHERE key = ?", (key,)).fetchone()
+        return row["id"] if row else None
+
+    def submit(self, key: str, request: dict[str, Any], take: str | None, priority: int = 0) -> str:
+        """Put a job at the end of its priority; gives its id (32 random bits times two: never used again)."""
+        job, now = secrets.token_hex(6), time.time()
+        columns = "id, key, type, request, take, priority, created_s, changed_s"
+        values = (job, key, request["type"], json.dumps(request), take, priority, now, now)
+        with self._ledger.writing() as db:
+            db.execute(f"INSERT INTO jobs ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608
+        return job
+
+    def show(self, job: str) -> dict[str, Any]:
+        """All about one job. Raises UnknownJobError."""
+        with self._ledger.reading() as db:
+            row = db.execute(f"SELECT {_SUMMARY}, request FROM jobs WHERE id = ?", (job,)).fetchone()  # noqa: S608
+            if row is None:
+                raise unknown_job(job)
+            tries = db.execute("SELECT * FROM attempts WHERE job = ? ORDER BY number", (job,)).fetchall()
+        return {**_plain(row), "tries": [dict(one) for one in tries]}
+
+    def listing(self, state: JobState | None = None, *, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
+        """Jobs in the order of submission, at most MAX_LISTED; go on after the last one's `number`."""
+        where, values = ("state = ? AND", (state.value,)) if state else ("", ())
+        sql = f"SELECT {_SUMMARY} FROM jobs WHERE {where} number > ? ORDER BY number LIMIT ?"  # noqa: S608
+        with self._ledger.reading() as db:
+            rows = db.execute(sql, (*values, after, min(limit, MAX_LISTED))).fetchall()
+        return [_plain(row) for row in rows]
+
+    def events(self, job: str, after: int = 0) -> list[dict[str, Any]]:
+        """Events of a job past the number `after`; of progress only the newest is kept."""
+        sql = "SELECT number, at_s, kind, data FROM events WHERE job = ? AND number > ? ORDER BY number LIMIT 1000"
+        with self._ledger.reading() as db:
+            rows = db.execute(sql, (job, after)).fetchall()
+        return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
+
+    def busy(self) -> bool:
+        """True while a job waits or runs."""
+        with self._ledger.reading() as db:
+            return db.execute("SELECT 1 FROM jobs WHERE state IN ('queued', 'running') LIMIT 1").fetchone() is not None
+
+    def cancel(self, job: str) -> None:
+        self._ask(job, JobState.CANCELLED)
+
+    def pause(self, job: str) -> None:
+        self._ask(job, JobState.PAUSED)
+
+    def resume(self, job: str) -> None:
+        self._ask(job, JobState.QUEUED, sources=frozenset({JobState.PAUSED}), also_fine={JobState.RUNNING})
+
+    def retry(self, job: str) -> None:
+        """Queue an ended job again: same take, what stands complete in it is kept."""
+        self._ask(job, JobState.QUEUED, "crashes = 0, error = NULL", sources=_ENDED_BADLY)
+
+    def _ask(
+        self,
+        job: str,
+        new: JobState,
+        also: str = "",
+        *,
+        sources: frozenset[JobState] = frozenset(JobState),
+        also_fine: Iterable[JobState] = (),
+    ) -> None:
+        """Take the step unless it is taken already (an answer can get lost on its way and be asked for again)."""
+        with self._ledger.writing() as db:
+            row = db.execute("SELECT state FROM jobs WHERE id = ?", (job,)).fetchone()
+            if row is None or row["state"] not in {new, *also_fine}:
+                step(db, job, new, also, sources=sources)
+
+
+def _plain(row: sqlite3.Row) -> dict[str, Any]:
+    """A row with its JSON columns read."""
+    texts = {"progress", "error", "result", "request"}
+    return {
+        name: json.loads(row[name]) if name in texts and row[name] is not None else row[name]
+        for name in row.keys()  # noqa: SIM118 - a Row iterates over values
+    }
