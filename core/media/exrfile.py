@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import OpenImageIO as oiio
+import OpenImageIO as oiio  # noqa: N813  # the library's own habit
 from numpy.typing import NDArray
 
 from mapreel.core.media.files import (

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Opens files given by the artist with size limits, and turns every refusal into one sentence that names file and frame."""
+"""Opens files given by the artist within limits; every refusal is one sentence that names file and frame."""
 
 from __future__ import annotations
 
 import functools
 from pathlib import Path
 
-import OpenImageIO as oiio
+import OpenImageIO as oiio  # noqa: N813  # the library's own habit
 
 from mapreel.core.contract.errors import (
     DamagedFileError,
@@ -51,7 +51,8 @@ def picture_name(path: Path, frame: int | None) -> str:
 def read_file(path: Path, frame: int | None = None) -> bytes:
     """All bytes of one picture file, at most MAX_FILE_BYTES.
 
-    Raises MissingInputError (not there), InputError (a folder, not readable), FileTooLargeError, DamagedFileError (empty).
+    Raises MissingInputError (not there), InputError (a folder, not readable), FileTooLargeError, DamagedFileError
+    (empty).
     """
     name = picture_name(path, frame)
     try:
@@ -96,7 +97,7 @@ def read_head(path: Path, count: int, frame: int | None = None) -> bytes:
             head = stream.read(count)
     except OSError:
         return read_file(path, frame)[:count]
-    return head if head else read_file(path, frame)
+    return head or read_file(path, frame)
 
 
 def damaged(path: Path, frame: int | None, how: str, detail: str = "") -> DamagedFileError:
@@ -127,7 +128,8 @@ def check_size(
 ) -> None:
     """Refuses a picture whose header claims more than we take, before any pixel is read.
 
-    raw_bytes: what the pixels fill when decoded; payload_bytes: what the file holds. A claim that no packing could keep is a lie.
+    raw_bytes: what the pixels fill when decoded; payload_bytes: what the file holds. A claim that no packing could keep
+    is a lie.
     Raises DamagedFileError (impossible or lying size), FileTooLargeError (possible, beyond the limits).
     """
     if width < 1 or height < 1 or channels < 1:

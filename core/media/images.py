@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
-import OpenImageIO as oiio
+import OpenImageIO as oiio  # noqa: N813  # the library's own habit
 from numpy.typing import NDArray
 
+from mapreel.core.contract.errors import InputError
 from mapreel.core.contract.takes import atomic_path
 from mapreel.core.media.exrfile import exr_size, read_exr
 from mapreel.core.media.files import (
@@ -23,16 +27,18 @@ from mapreel.core.media.files import (
 from mapreel.core.media.pngfile import HEADER_BYTES, parse_header, parse_png, unpack
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".exr")
-PNG_LEVEL = (
-    2  # measured on the street: level 2 is as quick as 1 and 2 % smaller; 6 takes three times as long for 6 % less
-)
+# Measured on 512x256: photographs 10 ms and 203 kB, where level 2 with libpng's own choice of filters takes 16 ms for
+# 197 kB and level 6 46 ms for 185 kB; flat and smooth pictures come out as small as with any other setting.
+PNG_LEVEL = 1
+PNG_FILTER = 128  # Paeth on every line
 
 
 def read_color(path: Path, *, frame: int | None = None) -> NDArray[np.uint8]:
     """A display-referred picture [H, W, 3] uint8, sRGB as it stands in the file, from PNG or JPEG.
 
     Grey is repeated, alpha is dropped (colours stay unassociated), 16 bits are rounded to 8.
-    Raises MissingInputError, DamagedFileError, FileTooLargeError, UnsupportedFileError (EXR is scene-linear: read_color_float).
+    Raises MissingInputError, DamagedFileError, FileTooLargeError, UnsupportedFileError (EXR is scene-linear:
+    read_color_float).
     """
     path = Path(path)
     data = read_file(path, frame)
@@ -56,8 +62,8 @@ def read_color(path: Path, *, frame: int | None = None) -> NDArray[np.uint8]:
 def read_color_float(path: Path, *, frame: int | None = None) -> NDArray[np.float32]:
     """A scene-linear picture [H, W, 3] float32 from EXR, values as stored (may exceed 1), in its display window.
 
-    Takes the channels R, G, B (any case) or a single Y, which is repeated. Raises MissingInputError, DamagedFileError (also
-    for NaN and infinity), FileTooLargeError, UnsupportedFileError.
+    Takes the channels R, G, B (any case) or a single Y, which is repeated. Raises MissingInputError, DamagedFileError
+    (also for NaN and infinity), FileTooLargeError, UnsupportedFileError.
     """
     path = Path(path)
     picture = read_exr(path, frame, "save it as EXR with the channels R, G and B")
@@ -83,6 +89,7 @@ def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], *, lev
     height, width, channels = shaped.shape
     spec = oiio.ImageSpec(width, height, channels, str(shaped.dtype))
     spec.attribute("png:compressionLevel", level)
+    spec.attribute("png:filter", PNG_FILTER)
     _write(Path(path), "png", spec, shaped)
 
 
@@ -97,6 +104,7 @@ def write_exr(path: Path, pixels: NDArray[np.floating], *, channels: tuple[str, 
     spec = oiio.ImageSpec(width, height, count, "half")
     spec.channelnames = channels
     spec.attribute("compression", "zip")
+    spec.attribute("DateTime", "")  # else the clock goes into the file and no two are alike
     _write(Path(path), "openexr", spec, np.clip(pixels, -65504.0, 65504.0).astype(np.float16))
 
 
@@ -164,10 +172,40 @@ def _check_jpeg(data: bytes, path: Path, frame: int | None) -> None:
 def _write(path: Path, kind: str, spec: oiio.ImageSpec, pixels: NDArray[np.generic]) -> None:
     limit_openimageio()
     with atomic_path(path) as temporary:
-        target = oiio.ImageOutput.create(kind)
-        if target is None or not target.open(str(temporary), spec):
-            raise OSError(target.geterror() if target else oiio.geterror())
-        done = target.write_image(pixels)
-        done = target.close() and done
-        if not done:
-            raise OSError(target.geterror())
+        message = _save(temporary, kind, spec, pixels)
+        if message:
+            _raise_cause(temporary, pixels.nbytes, message)
+
+
+def _save(temporary: Path, kind: str, spec: oiio.ImageSpec, pixels: NDArray[np.generic]) -> str:
+    """Writes and reads back; an empty string when all is well.
+
+    OpenImageIO's PNG writer answers "done" on a full disk and only its pending message tells; its last bytes go out
+    unchecked at close. So the message is asked for and the file is looked at again.
+    """
+    target = oiio.ImageOutput.create(kind)
+    if target is None:
+        return str(oiio.geterror())
+    done = target.open(str(temporary), spec) and target.write_image(pixels)
+    message = str(target.geterror())
+    done = target.close() and done
+    message = message or str(target.geterror())
+    if message or not done:
+        return message or "no reason given"
+    try:
+        if kind == "png":
+            parse_png(read_file(temporary), temporary)
+        else:
+            read_exr(temporary, None, "")
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def _raise_cause(temporary: Path, size_bytes: int, message: str) -> NoReturn:
+    """OpenImageIO hides why a write failed; writing as many bytes ourselves meets the same OSError with its number."""
+    with temporary.open("wb") as stream:
+        stream.write(bytes(size_bytes + 65536))
+        stream.flush()
+        os.fsync(stream.fileno())
+    raise OSError(errno.EIO, message)

@@ -17,8 +17,8 @@ def read_label_map(path: Path, *, frame: int | None = None) -> NDArray[np.uint16
     """Class ids [H, W] uint16 of one label map, exactly the integers in the file.
 
     Takes PNG: grey of 1, 2, 4, 8 or 16 bits, or indexed (the palette indices are the ids, its colours mean nothing).
-    Raises MissingInputError, DamagedFileError, FileTooLargeError, UnsupportedFileError (no PNG), UnknownLabelError (a picture
-    with colours or alpha, whose ids nobody can know).
+    Raises MissingInputError, DamagedFileError, FileTooLargeError, UnsupportedFileError (no PNG), UnknownLabelError (a
+    picture with colours or alpha, whose ids nobody can know).
     """
     return _read_ids(Path(path), frame, "label map")
 

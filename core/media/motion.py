@@ -33,10 +33,10 @@ _CHANNEL_PAIRS = (
 def read_motion(path: Path, *, frame: int | None = None) -> NDArray[np.float32]:
     """Flow `prev_to_cur` [H, W, 2] float32 in pixels, x (right) then y (down).
 
-    Pixel p of this frame was at p + motion in the frame before. Channels are found by name (`motion.X/motion.Y`, `X/Y`, `U/V`,
-    `R/G` … in any case and order, half or float); pixels outside the data window have no motion.
-    Raises MissingInputError, DamagedFileError (also for NaN or infinity), FileTooLargeError, UnsupportedFileError (no EXR, or
-    no two channels that we know).
+    Pixel p of this frame was at p + motion in the frame before. Channels are found by name (`motion.X/motion.Y`, `X/Y`,
+    `U/V`, `R/G` … in any case and order, half or float); pixels outside the data window have no motion.
+    Raises MissingInputError, DamagedFileError (also for NaN or infinity), FileTooLargeError, UnsupportedFileError (no
+    EXR, or no two channels that we know).
     """
     path = Path(path)
     picture = read_exr(path, frame, "give motion as EXR with the channels motion.X and motion.Y")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Palette:
 
     @cached_property
     def lookup(self) -> NDArray[np.uint8]:
-        """Colour of every id up to the largest, [N, 3] uint8, magenta where no class is; the last row is for ids beyond."""
+        """Colour of every id, [N, 3] uint8, magenta where no class is; the last row is for all ids beyond."""
         table = np.empty((self.classes[-1].id + 2, 3), np.uint8)
         table[:] = UNKNOWN_COLOR
         for entry in self.classes:
@@ -65,8 +66,8 @@ def palette_names() -> tuple[str, ...]:
 def load_palette(name_or_file: str | Path) -> Palette:
     """A palette that comes with Mapreel by its name, or the user's own from a JSON file.
 
-    Raises MissingInputError (neither), UnsupportedFileError (not our format, or newer), DamagedFileError (breaks a rule: ids
-    0..65535 once each, a name each, three colours 0..255).
+    Raises MissingInputError (neither), UnsupportedFileError (not our format, or newer), DamagedFileError (breaks a
+    rule: ids 0..65535 once each, a name each, three colours 0..255).
     """
     text = str(name_or_file)
     path = _FOLDER / f"{text}.json" if text in palette_names() else Path(text)
@@ -125,7 +126,7 @@ def _parse(content: Any, name: str, path: Path) -> Palette:
     if not isinstance(entries, list) or not 0 < len(entries) <= MAX_CLASSES:
         raise _broken(name, path, "needs a list of classes")
     classes = tuple(sorted((_parse_class(entry, name, path) for entry in entries), key=lambda entry: entry.id))
-    for before, after in zip(classes, classes[1:], strict=False):
+    for before, after in pairwise(classes):
         if before.id == after.id:
             raise _broken(name, path, f"has the id {before.id} twice")
     title = content.get("name")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reads a PNG's structure with every checksum, and its samples as the integers that stand in the file.
 
-OpenImageIO (libpng) turns palette indices into colours and scales 1, 2 and 4 bit grey up to 8, both fatal for label ids. The
-filters of PNG work on bytes and know no colour, so the same compressed data reads as indices when the header in front of it is
-exchanged: 8-bit indexed becomes 8-bit grey, and 1, 2, 4 bit get a palette whose entry i is the grey value i.
+OpenImageIO (libpng) turns palette indices into colours and scales 1, 2 and 4 bit grey up to 8, both fatal for label
+ids. The filters of PNG work on bytes and know no colour, so the same compressed data reads as indices when the header
+in front of it is exchanged: 8-bit indexed becomes 8-bit grey, and 1, 2, 4 bit get a palette whose entry i is the grey
+value i.
 """
 
 from __future__ import annotations
@@ -168,7 +169,9 @@ def integer_samples(png: PngFile, path: Path, frame: int | None = None) -> NDArr
     if picture is None or picture.shape[:2] != (header.height, header.width):
         raise damaged(path, frame, "has pixel data that cannot be decoded")
     samples = picture if picture.ndim == 2 else picture[:, :, 0]
-    return np.ascontiguousarray(samples, np.uint16 if header.bit_depth == 16 else np.uint8)
+    if header.bit_depth == 16:
+        return np.ascontiguousarray(samples, np.uint16)
+    return np.ascontiguousarray(samples, np.uint8)
 
 
 def _wrap(header: PngHeader, packed: bytes) -> bytes:

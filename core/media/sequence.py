@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Opens the maps or plates of one shot as a sequence: which frames are planned, which are there, and what fills the gaps."""
+"""Opens the maps or plates of one shot: which frames are planned, which are there, and what fills the gaps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,14 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapreel.core.contract.errors import GapError, MixedSizesError, UsageError
-from mapreel.core.contract.frames import FrameRange, MissingFrames, SequencePattern, find_sequence
+from mapreel.core.contract.errors import DamagedFileError, GapError, MixedSizesError, UnsupportedFileError, UsageError
+from mapreel.core.contract.frames import FoundSequence, FrameRange, MissingFrames, SequencePattern, find_sequence
 from mapreel.core.media.images import picture_size, read_color
 from mapreel.core.media.labels import read_instance_map, read_label_map
 from mapreel.core.media.motion import read_motion
+from mapreel.core.media.movies import MOVIE_SUFFIXES, MovieFrame, movie_info, read_movie_frames
 
 
-class MapKind(str, Enum):
+class MapKind(StrEnum):
     """What the pictures of a sequence mean; decides how one is read and what fills a gap."""
 
     LABEL = "label"
@@ -29,72 +31,75 @@ class MapKind(str, Enum):
     COLOR = "color"
 
 
-_READERS: Mapping[MapKind, Callable[..., NDArray[Any]]] = {
-    MapKind.LABEL: read_label_map,
-    MapKind.INSTANCE: read_instance_map,
-    MapKind.MOTION: read_motion,
-    MapKind.COLOR: read_color,
-}
-_BLACK = {
-    MapKind.LABEL: ((), np.uint16),
-    MapKind.INSTANCE: ((), np.uint16),
-    MapKind.MOTION: ((2,), np.float32),
-    MapKind.COLOR: ((3,), np.uint8),
-}
+_READERS: Mapping[MapKind, Callable[..., NDArray[Any]]] = MappingProxyType(
+    {
+        MapKind.LABEL: read_label_map,
+        MapKind.INSTANCE: read_instance_map,
+        MapKind.MOTION: read_motion,
+        MapKind.COLOR: read_color,
+    }
+)
+_BLACK: Mapping[MapKind, tuple[tuple[int, ...], type[np.generic]]] = MappingProxyType(
+    {
+        MapKind.LABEL: ((), np.uint16),
+        MapKind.INSTANCE: ((), np.uint16),
+        MapKind.MOTION: ((2,), np.float32),
+        MapKind.COLOR: ((3,), np.uint8),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShotSequence:
     """The planned frames of one kind of map. Frame numbers in are frame numbers out.
 
-    filled: planned frames that are not on disk -> the frame number that is held there, or None for black.
+    source: as the artist wrote it, for messages. size: height, width. filled: planned frames that are not on disk
+    -> the frame number held there, or None for black. filed and load: how a frame that is there is found and read.
     """
 
     kind: MapKind
-    pattern: SequencePattern
+    source: str
     numbers: tuple[int, ...]
     size: tuple[int, int]
     filled: Mapping[int, int | None]
+    filed: Callable[[int], Path]
+    load: Callable[[int], NDArray[Any]]
 
     def path(self, number: int) -> Path:
-        """Where the frame lies (or would lie)."""
-        return self.pattern.path(number)
+        """The file that the frame lies in (or would lie in)."""
+        return self.filed(number)
 
     def read(self, number: int) -> NDArray[Any]:
-        """The map of one planned frame: label and instance [H, W] uint16, motion [H, W, 2] float32, color [H, W, 3] uint8.
+        """The map of one planned frame: label, instance [H, W] uint16, motion [H, W, 2] float32, color [H, W, 3] uint8.
 
-        A held motion field is zero, for a held picture stands still; see open_maps. Raises what the readers raise,
-        MixedSizesError when a file has changed since it was opened, UsageError for a frame that is not planned.
+        A held motion field is zero, for a held picture stands still; see open_maps.
+        Raises what the readers raise, MixedSizesError when a file has changed since it was opened, UsageError for a
+        frame that is not planned.
         """
-        source: int | None = number
+        there: int | None = number
         if number in self.filled:
-            source = self.filled[number]
-            if source is None or self.kind is MapKind.MOTION:
-                return self._black()
-        elif number not in self._planned():
+            there = self.filled[number]
+        elif number not in self._planned:
             raise UsageError(f"frame {number} is not among the planned frames", "add it to --frames")
-        assert source is not None
-        pixels = _READERS[self.kind](self.path(source), frame=source)
+        if there is None or (there != number and self.kind is MapKind.MOTION):
+            shape, kind = _BLACK[self.kind]
+            return np.zeros((*self.size, *shape), kind)
+        pixels = self.load(there)
         if pixels.shape[:2] != self.size:
-            raise _mixed(self.pattern, self.numbers[0], self.size, source, pixels.shape[:2])
+            raise _mixed(self.source, self.path(there), (self.numbers[0], self.size), (there, pixels.shape[:2]))
         return pixels
 
     def filled_note(self) -> str:
         """One sentence that lists what was filled and how, or an empty string."""
-        if not self.filled:
-            return ""
-        held = [number for number, source in self.filled.items() if source is not None]
-        black = [number for number, source in self.filled.items() if source is None]
-        parts = [f"frames {_listed(held)} repeat the frame before"] if held else []
-        parts += [f"frames {_listed(black)} are black"] if black else []
-        return f"{self.pattern.format()}: {' and '.join(parts)}, because they are not on disk."
+        held = [number for number, there in self.filled.items() if there is not None]
+        black = [number for number, there in self.filled.items() if there is None]
+        parts = [f"{_counted(held)} held from the nearest frame"] if held else []
+        parts += [f"{_counted(black)} black"] if black else []
+        return f"{self.source}: {' and '.join(parts)}, not on disk." if parts else ""
 
+    @cached_property
     def _planned(self) -> frozenset[int]:
         return frozenset(self.numbers)
-
-    def _black(self) -> NDArray[Any]:
-        tail, kind = _BLACK[self.kind]
-        return np.zeros((*self.size, *tail), kind)
 
 
 def open_maps(
@@ -105,40 +110,117 @@ def open_maps(
 ) -> ShotSequence:
     """Plans a sequence and looks at every header, so that gaps and mixed sizes are told before any work is done.
 
-    source: a folder, a pattern (`name.####.png`, with or without its own range) or one file of the sequence. frames: what is
-    planned; None means the pattern's own range, else all numbers from the first to the last on disk.
+    source: a folder, a pattern (`name.####.png`, with or without its own range), one file of the sequence, or for
+    colour a movie, whose frames are numbered from 1.
+    frames: what is planned; None means the pattern's own range, else all numbers from the first to the last on disk.
     missing, for planned frames that are not there:
       error  GapError that names them
-      hold   the nearest frame before is repeated, at the start the first one after; motion becomes zero, as nothing moves
+      hold   the nearest frame before is repeated, at the start the first one after; motion becomes zero: nothing moves
       black  label and instance 0, motion zero, colour black; id 0 is void in most palettes, but sky in `street`
+    The frame after a filled one has motion that points at a frame nobody saw: `filled` tells the renderer where.
     Raises MissingInputError, EmptySequenceError, GapError, MixedSizesError (both frames and sizes), DamagedFileError,
     FileTooLargeError, UnsupportedFileError, InputError.
     """
     kind = MapKind(kind)
+    path = Path(source)
+    if path.suffix.lower() in MOVIE_SUFFIXES and not path.is_dir() and not SequencePattern.looks_like(str(source)):
+        return _open_movie(path, kind, frames, missing)
     found = find_sequence(source)
-    here = frozenset(found.numbers)
-    planned = _plan(found.numbers, found.pattern, frames)
-    filled = _fill(planned, found.numbers, missing, found.pattern)
-    first = next((number for number in planned if number in here), found.numbers[0])
-    size = picture_size(found.pattern.path(first), frame=first)
-    for number in planned:
-        if number in here and number != first:
-            other = picture_size(found.pattern.path(number), frame=number)
-            if other != size:
-                raise _mixed(found.pattern, first, size, number, other)
-    return ShotSequence(kind=kind, pattern=found.pattern, numbers=planned, size=size, filled=MappingProxyType(filled))
+    planned = _plan(found, frames)
+    filled = _fill(planned, found.numbers, missing, found.pattern.format(), found.pattern.path)
+    return ShotSequence(
+        kind=kind,
+        source=found.pattern.format(),
+        numbers=planned,
+        size=_common_size(found, planned),
+        filled=MappingProxyType(filled),
+        filed=found.pattern.path,
+        load=lambda number: _READERS[kind](found.pattern.path(number), frame=number),
+    )
 
 
-def _plan(here: tuple[int, ...], pattern: SequencePattern, frames: FrameRange | None) -> tuple[int, ...]:
+@dataclass
+class _MovieReader:
+    """Reads frames of a movie by number; forwards without cost, a step back starts anew."""
+
+    path: Path
+    frames: Iterator[MovieFrame] | None = None
+    last: MovieFrame | None = field(default=None, repr=False)
+
+    def load(self, number: int) -> NDArray[np.uint8]:
+        index = number - 1
+        if self.frames is None or self.last is None or index < self.last.index:
+            self.close()
+            self.frames = read_movie_frames(self.path)
+            self.last = next(self.frames, None)
+        while self.last is not None and self.last.index < index:
+            self.last = next(self.frames, None)
+        if self.last is None:
+            raise DamagedFileError(
+                f"frame {number} of {self.path.name} cannot be decoded",
+                "render or copy the movie again",
+                file=str(self.path),
+                frame=number,
+            )
+        return self.last.pixels
+
+    def close(self) -> None:
+        closing = getattr(self.frames, "close", None)
+        if closing is not None:
+            closing()
+        self.frames, self.last = None, None
+
+
+def _open_movie(path: Path, kind: MapKind, frames: FrameRange | None, missing: MissingFrames) -> ShotSequence:
+    info = movie_info(path)
+    if kind is not MapKind.COLOR:
+        raise UnsupportedFileError(
+            f"{path.name} is a movie, and compression has changed the ids of its {kind} maps",
+            "give an image sequence",
+            file=str(path),
+        )
+    here = tuple(range(1, info.frames + 1))
+    planned = frames.numbers if frames is not None else here
+    if not here:
+        raise DamagedFileError(f"{path.name} holds no frame", "render or copy it again", file=str(path))
+    filled = _fill(planned, here, missing, str(path), lambda _: path)
+    return ShotSequence(
+        kind=kind,
+        source=str(path),
+        numbers=planned,
+        size=(info.height, info.width),
+        filled=MappingProxyType(filled),
+        filed=lambda _: path,
+        load=_MovieReader(path).load,
+    )
+
+
+def _plan(found: FoundSequence, frames: FrameRange | None) -> tuple[int, ...]:
     if frames is not None:
         return frames.numbers
-    if pattern.frames is not None:
-        return pattern.frames.numbers
-    return tuple(range(min(here), max(here) + 1))
+    if found.pattern.frames is not None:
+        return found.pattern.frames.numbers
+    return tuple(range(min(found.numbers), max(found.numbers) + 1))
+
+
+def _common_size(found: FoundSequence, planned: tuple[int, ...]) -> tuple[int, int]:
+    here = frozenset(found.numbers)
+    there = [number for number in planned if number in here] or [found.numbers[0]]
+    first, size = there[0], picture_size(found.pattern.path(there[0]), frame=there[0])
+    for number in there[1:]:
+        path = found.pattern.path(number)
+        other = picture_size(path, frame=number)
+        if other != size:
+            raise _mixed(found.pattern.format(), path, (first, size), (number, other))
+    return size
 
 
 def _fill(
-    planned: tuple[int, ...], here: tuple[int, ...], missing: MissingFrames, pattern: SequencePattern
+    planned: tuple[int, ...],
+    here: tuple[int, ...],
+    missing: MissingFrames,
+    source: str,
+    filed: Callable[[int], Path],
 ) -> dict[int, int | None]:
     there = frozenset(here)
     gaps = [number for number in planned if number not in there]
@@ -146,36 +228,33 @@ def _fill(
         return {}
     if missing is MissingFrames.ERROR:
         raise GapError(
-            f"{_counted(gaps)} missing from {pattern.format()}",
-            "render them, leave them out with --frames, or choose to hold or blacken missing frames",
-            file=str(pattern.path(gaps[0])),
+            f"{_counted(gaps)} missing from {source}",
+            "render what is missing, leave it out with --frames, or choose to hold or blacken missing frames",
+            file=str(filed(gaps[0])),
             frame=gaps[0],
         )
     if missing is MissingFrames.BLACK:
         return dict.fromkeys(gaps)
     ordered = np.array(sorted(here))
-    index = np.searchsorted(ordered, gaps) - 1
-    return {number: int(ordered[max(place, 0)]) for number, place in zip(gaps, index, strict=True)}
-
-
-def _listed(numbers: list[int]) -> str:
-    return str(FrameRange.from_numbers(sorted(numbers)))
+    places = np.maximum(np.searchsorted(ordered, gaps) - 1, 0)
+    return {number: int(ordered[place]) for number, place in zip(gaps, places, strict=True)}
 
 
 def _counted(numbers: list[int]) -> str:
-    listed = _listed(numbers)
+    listed = str(FrameRange.from_numbers(sorted(numbers)))
     if len(listed) > 200:
         listed = listed[:200].rsplit(",", 1)[0] + " …"
     return f"frame {listed} is" if len(numbers) == 1 else f"{len(numbers)} frames ({listed}) are"
 
 
 def _mixed(
-    pattern: SequencePattern, first: int, size: tuple[int, int], other: int, other_size: tuple[int, ...]
+    source: str, path: Path, first: tuple[int, tuple[int, ...]], other: tuple[int, tuple[int, ...]]
 ) -> MixedSizesError:
+    (number, size), (other_number, other_size) = first, other
     return MixedSizesError(
-        f"{pattern.format()} mixes sizes: frame {first} is {size[1]}x{size[0]}, frame {other} is "
+        f"{source} mixes sizes: frame {number} is {size[1]}x{size[0]}, frame {other_number} is "
         f"{other_size[1]}x{other_size[0]}",
         "render all frames at one size",
-        file=str(pattern.path(other)),
-        frame=other,
+        file=str(path),
+        frame=other_number,
     )

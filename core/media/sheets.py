@@ -17,8 +17,9 @@ def contact_sheet(
 ) -> NDArray[np.uint8]:
     """One picture [H, W, 3] uint8 with the given pictures [H, W, 3] uint8 in rows; rows may differ in length.
 
-    cell_width_px: pictures are made smaller (area mean) to this width when they are wider, keeping their shape; None keeps
-    them. A column is as wide as its widest picture, a row as high as its highest. Raises ValueError without any picture.
+    cell_width_px: pictures are made smaller (area mean) to this width when they are wider, keeping their shape; None
+    keeps them. A column is as wide as its widest picture, a row as high as its highest. Raises ValueError without any
+    picture.
     """
     cells = [[_fit(picture, cell_width_px) for picture in row] for row in rows]
     columns = max((len(row) for row in cells), default=0)
