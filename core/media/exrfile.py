@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the first part of an EXR into its display window, after the header alone has been checked."""
+"""Reads channels of an EXR's first part into its display window, after the header alone has been checked."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,46 +16,42 @@ from mapreel.core.media.files import (
     check_size,
     damaged,
     limit_openimageio,
+    oiio_message,
     read_head,
     unsupported,
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExrPicture:
-    """Pixels [H, W, C] float32 of the display window, channel names in the order of C."""
+def read_exr(
+    path: Path, frame: int | None, pick: Callable[[tuple[str, ...]], tuple[int, ...]], remedy: str
+) -> NDArray[np.float32]:
+    """Chosen channels of the first part, [H, W, C] float32; where the data window leaves the display window open, 0.
 
-    pixels: NDArray[np.float32]
-    channels: tuple[str, ...]
-
-
-def read_exr(path: Path, frame: int | None, remedy: str) -> ExrPicture:
-    """All channels of the first part; where the data window is smaller than the display window the rest is 0.
-
+    pick: gives the indices of the wanted channels, in the wanted order, from the names of all.
     remedy: what to do when the file is no EXR. Raises MissingInputError, DamagedFileError, FileTooLargeError,
-    UnsupportedFileError (no EXR, or a deep one).
+    UnsupportedFileError (no EXR, or a deep one), and what `pick` raises.
     """
-    source = _open(path, frame, remedy)
-    try:
-        spec = source.spec()
-        pixels = source.read_image(0, 0, 0, spec.nchannels, "float")
-        message = source.geterror()
-    finally:
-        source.close()
-    if pixels is None or message:
-        raise damaged(path, frame, "has damaged pixel data", message)
-    return ExrPicture(pixels=_to_display_window(np.asarray(pixels), spec), channels=tuple(spec.channelnames))
+    with _open(path, frame, remedy) as (source, spec):
+        wanted = pick(_channel_names(spec, path, frame))
+        first, last = min(wanted), max(wanted)
+        pixels = source.read_image(0, 0, first, last + 1, "float")
+        message = oiio_message(source)
+        if pixels is None or message:
+            raise damaged(path, frame, "has damaged pixel data", message)
+        chosen = tuple(index - first for index in wanted)
+        if chosen != tuple(range(last - first + 1)):
+            pixels = pixels[:, :, chosen]
+        return _to_display_window(np.ascontiguousarray(pixels, np.float32), spec)
 
 
 def exr_size(path: Path, frame: int | None = None) -> tuple[int, int]:
     """Height and width of the display window, from the header alone; errors as in read_exr."""
-    source = _open(path, frame, "save it as EXR")
-    spec = source.spec()
-    source.close()
-    return int(spec.full_height), int(spec.full_width)
+    with _open(path, frame, "save it as EXR") as (_, spec):
+        return int(spec.full_height), int(spec.full_width)
 
 
-def _open(path: Path, frame: int | None, remedy: str) -> oiio.ImageInput:
+@contextlib.contextmanager
+def _open(path: Path, frame: int | None, remedy: str) -> Iterator[tuple[oiio.ImageInput, oiio.ImageSpec]]:
     limit_openimageio()
     head = read_head(path, 16, frame)
     if not head.startswith(EXR_MAGIC):
@@ -63,38 +60,39 @@ def _open(path: Path, frame: int | None, remedy: str) -> oiio.ImageInput:
         raise unsupported(path, frame, "is no EXR", remedy)
     source = oiio.ImageInput.open(str(path))
     if source is None:
-        message = oiio.geterror()
-        raise damaged(path, frame, "has a header that cannot be read", message)
-    spec = source.spec()
+        raise damaged(path, frame, "has a header that cannot be read", oiio_message())
     try:
+        spec = source.spec()
         _check(spec, path, frame, remedy)
-    except BaseException:
+        yield source, spec
+    finally:
+        oiio_message(source)
         source.close()
-        raise
-    return source
 
 
 def _check(spec: oiio.ImageSpec, path: Path, frame: int | None, remedy: str) -> None:
-    sizes = ((spec.width, spec.height), (spec.full_width, spec.full_height))
-    for width, height in sizes:
-        check_size(
-            path,
-            frame,
-            width,
-            height,
-            raw_bytes=width * height * spec.pixel_bytes(True),
-            channels=spec.nchannels,
-            payload_bytes=path.stat().st_size,
-        )
+    raw_bytes = spec.width * spec.height * spec.pixel_bytes(True)
+    channels = spec.nchannels
+    payload = path.stat().st_size
+    check_size(path, frame, spec.width, spec.height, raw_bytes=raw_bytes, channels=channels, payload_bytes=payload)
+    # The display window may be large around a tiny data window, as renderers write empty mattes: that is no lie.
+    check_size(path, frame, spec.full_width, spec.full_height, raw_bytes=0, channels=channels, payload_bytes=payload)
     if spec.deep:
         raise unsupported(path, frame, "is a deep EXR", remedy)
+
+
+def _channel_names(spec: oiio.ImageSpec, path: Path, frame: int | None) -> tuple[str, ...]:
+    try:
+        return tuple(str(name) for name in spec.channelnames)
+    except UnicodeDecodeError as error:
+        raise damaged(path, frame, "has channel names that are no text", str(error)) from error
 
 
 def _to_display_window(pixels: NDArray[np.float32], spec: oiio.ImageSpec) -> NDArray[np.float32]:
     window = (spec.full_x, spec.full_y, spec.full_width, spec.full_height)
     if (spec.x, spec.y, spec.width, spec.height) == window:
         return pixels
-    shown = np.zeros((spec.full_height, spec.full_width, spec.nchannels), np.float32)
+    shown = np.zeros((spec.full_height, spec.full_width, pixels.shape[2]), np.float32)
     left, top = max(spec.x, spec.full_x), max(spec.y, spec.full_y)
     right = min(spec.x + spec.width, spec.full_x + spec.full_width)
     bottom = min(spec.y + spec.height, spec.full_y + spec.full_height)

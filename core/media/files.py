@@ -146,6 +146,14 @@ def check_size(
         )
 
 
+def oiio_message(speaker: oiio.ImageInput | oiio.ImageOutput | None = None) -> str:
+    """OpenImageIO's pending message, which must be fetched or it is printed at exit; names in it may be no text."""
+    try:
+        return str(speaker.geterror() if speaker is not None else oiio.geterror())
+    except UnicodeDecodeError:
+        return "the file has names that are no text"
+
+
 @functools.cache
 def limit_openimageio() -> None:
     """Sets OpenImageIO's limits of this process; called before each use, works once.

@@ -20,6 +20,7 @@ from mapreel.core.media.files import (
     damaged,
     kind_of,
     limit_openimageio,
+    oiio_message,
     read_file,
     read_head,
     unsupported,
@@ -66,15 +67,19 @@ def read_color_float(path: Path, *, frame: int | None = None) -> NDArray[np.floa
     (also for NaN and infinity), FileTooLargeError, UnsupportedFileError.
     """
     path = Path(path)
-    picture = read_exr(path, frame, "save it as EXR with the channels R, G and B")
-    lower = [name.lower() for name in picture.channels]
-    for names in (("r", "g", "b"), ("red", "green", "blue"), ("y", "y", "y")):
-        if all(name in lower for name in names):
-            color = np.ascontiguousarray(picture.pixels[:, :, [lower.index(name) for name in names]])
-            if not np.isfinite(color).all():
-                raise damaged(path, frame, "has colours that are no number (NaN or infinite)")
-            return color
-    listed = ", ".join(picture.channels[:8])
+    remedy = "save it as EXR with the channels R, G and B"
+    color = read_exr(path, frame, lambda channels: _find_color(channels, path, frame), remedy)
+    if not np.isfinite(color).all():
+        raise damaged(path, frame, "has colours that are no number (NaN or infinite)")
+    return color
+
+
+def _find_color(channels: tuple[str, ...], path: Path, frame: int | None) -> tuple[int, int, int]:
+    lower = [name.lower() for name in channels]
+    for red, green, blue in (("r", "g", "b"), ("red", "green", "blue"), ("y", "y", "y")):
+        if red in lower and green in lower and blue in lower:
+            return lower.index(red), lower.index(green), lower.index(blue)
+    listed = ", ".join(channels[:8])
     raise unsupported(path, frame, f"has the channels {listed} and no R, G, B", "save it with the channels R, G and B")
 
 
@@ -137,7 +142,7 @@ def _read_pixels(path: Path, frame: int | None) -> NDArray[np.generic]:
     source, spec = _open_picture(path, frame)
     try:
         pixels = source.read_image(0, 0, 0, spec.nchannels, "unknown")
-        message = source.geterror()
+        message = oiio_message(source)
     finally:
         source.close()
     if pixels is None or message:
@@ -151,7 +156,7 @@ def _open_picture(path: Path, frame: int | None) -> tuple[oiio.ImageInput, oiio.
     config.attribute("oiio:UnassociatedAlpha", 1)
     source = oiio.ImageInput.open(str(path), config)
     if source is None:
-        raise damaged(path, frame, "has a header that cannot be read", oiio.geterror())
+        raise damaged(path, frame, "has a header that cannot be read", oiio_message())
     spec = source.spec()
     raw = spec.width * spec.height * spec.nchannels * spec.format.size()
     payload = path.stat().st_size
@@ -185,18 +190,18 @@ def _save(temporary: Path, kind: str, spec: oiio.ImageSpec, pixels: NDArray[np.g
     """
     target = oiio.ImageOutput.create(kind)
     if target is None:
-        return str(oiio.geterror())
+        return oiio_message()
     done = target.open(str(temporary), spec) and target.write_image(pixels)
-    message = str(target.geterror())
+    message = oiio_message(target)
     done = target.close() and done
-    message = message or str(target.geterror())
+    message = message or oiio_message(target)
     if message or not done:
         return message or "no reason given"
     try:
         if kind == "png":
             parse_png(read_file(temporary), temporary)
         else:
-            read_exr(temporary, None, "")
+            read_exr(temporary, None, lambda names: tuple(range(len(names))), "")
     except InputError as error:
         return str(error)
     return ""

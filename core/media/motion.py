@@ -39,9 +39,8 @@ def read_motion(path: Path, *, frame: int | None = None) -> NDArray[np.float32]:
     EXR, or no two channels that we know).
     """
     path = Path(path)
-    picture = read_exr(path, frame, "give motion as EXR with the channels motion.X and motion.Y")
-    x, y = _find_pair(picture.channels, path, frame)
-    motion = np.ascontiguousarray(picture.pixels[:, :, [x, y]], np.float32)
+    remedy = "give motion as EXR with the channels motion.X and motion.Y"
+    motion = read_exr(path, frame, lambda channels: _find_pair(channels, path, frame), remedy)
     if not np.isfinite(motion).all():
         row, column = np.argwhere(~np.isfinite(motion).all(axis=2))[0]
         raise damaged(path, frame, f"has motion that is no number (NaN or infinite), first at x {column}, y {row}")
