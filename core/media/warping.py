@@ -40,14 +40,6 @@ def warp_ids(ids: Ids, motion: Motion) -> Ids:
     return ids[y, x]
 
 
-def inside(motion: Motion) -> NDArray[np.bool_]:
-    """True where the pixel came from inside the other frame: [H, W]."""
-    h, w = motion.shape[:2]
-    at = positions(motion)
-    x, y = at[..., 0], at[..., 1]
-    return (x > -0.5) & (x < w - 0.5) & (y > -0.5) & (y < h - 0.5)
-
-
 def agreement(motion: Motion, here: tuple[Ids, ...], there: tuple[Ids, ...]) -> NDArray[np.bool_]:
     """True where a carried pixel counts: it came from inside the frame and every map (labels, instances) agrees.
 
@@ -70,4 +62,85 @@ def compose(near: Motion, far: Motion) -> Motion:
     """Motion over two steps: `near` leads from this frame to the middle one, `far` from there on: [H, W, 2]."""
     at = positions(near)
     carried = cv2.remap(far, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return near + carried  # type: ignore[no-any-return]
+    return near + carried
+
+
+def invert(motion: Motion, here: tuple[Ids, ...], there: tuple[Ids, ...]) -> tuple[Motion, NDArray[np.bool_]]:
+    """The way back: `motion` leads from this frame to another; the result leads from there to this frame.
+
+    Every pixel is carried to where it was; only pixels whose maps agree there are taken. Small holes are filled with
+    the mean of what is around them.
+
+    Args:
+        motion: [H, W, 2] of this frame towards the other.
+        here: maps of this frame, each [H, W]; `there` the same maps of the other frame.
+
+    Returns:
+        Motion of the other frame [H, W, 2], and where it is known [H, W].
+    """
+    h, w = motion.shape[:2]
+    agreed = agreement(motion, here, there)
+    at = np.rint(positions(motion)).astype(np.int32)[agreed]
+    back = np.zeros((h, w, 3), np.float32)
+    back[at[:, 1], at[:, 0], :2] = -motion[agreed]
+    back[at[:, 1], at[:, 0], 2] = 1.0
+    around = cv2.blur(back, (5, 5), borderType=cv2.BORDER_CONSTANT)
+    filled = around[..., :2] / np.maximum(around[..., 2:], 1e-6)
+    known = back[..., 2] > 0
+    result = np.where(known[..., None], back[..., :2], filled).astype(np.float32)
+    return result, known | (around[..., 2] > 0.15)
+
+
+def estimate_motion(here: tuple[Ids, ...], there: tuple[Ids, ...]) -> Motion:
+    """Motion of this frame towards the other, estimated on the maps alone: [H, W, 2] float32 px.
+
+    Dense inverse search (Kroeger et al., ECCV 2016) on a grey picture in which every id has a tone of its own.
+    Textureless insides follow their outlines; where that goes wrong the labels disagree and the pixel does not count.
+    """
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    start = np.zeros((*here[0].shape, 2), np.float32)
+    return np.ascontiguousarray(search.calc(_tones(here), _tones(there), start), np.float32)
+
+
+def _tones(maps: tuple[Ids, ...]) -> NDArray[np.uint8]:
+    """Ids as grey tones that neighbours rarely share, blurred so that an outline has a slope to follow."""
+    mixed = np.zeros(maps[0].shape, np.uint32)
+    with np.errstate(over="ignore"):
+        for ids in maps:
+            mixed = (mixed * np.uint32(31) + ids.astype(np.uint32)) * np.uint32(0x9E3779B1)
+    tones = (mixed >> np.uint32(24)).astype(np.uint8)
+    return cv2.GaussianBlur(tones, (5, 5), 1.0)  # type: ignore[return-value]
+
+
+def fill_from_same(picture: Picture, valid: NDArray[np.bool_], ids: Ids) -> Picture:
+    """Give every invalid pixel the colour of the nearest valid pixel with the same id; of any id if there is none.
+
+    Args:
+        picture: [H, W, C] float32.
+        valid: [H, W], pixels that may be trusted.
+        ids: [H, W] class or instance ids that a colour must not leave.
+    """
+    if valid.all() or not valid.any():
+        return picture
+    filled = picture.copy()
+    _fill_region(filled, picture, valid, ~valid)
+    for value in np.unique(ids[~valid]):
+        same = ids == value
+        if (same & valid).any():
+            _fill_region(filled, picture, valid & same, same & ~valid)
+    return filled
+
+
+def _fill_region(target: Picture, source: Picture, trusted: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> None:
+    """Copy into `wanted` pixels of target the colour of the nearest `trusted` pixel of source."""
+    rows, columns = np.nonzero(wanted)
+    if not len(rows):
+        return
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~trusted).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    ys, xs = np.nonzero(trusted)
+    lookup = np.zeros(nearest.max() + 1, np.intp)
+    lookup[nearest[ys, xs]] = np.arange(len(ys))
+    chosen = lookup[nearest[rows, columns]]
+    target[rows, columns] = source[ys[chosen], xs[chosen]]

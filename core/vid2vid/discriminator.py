@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The critic of the training: PatchGAN at several scales, conditioned on the maps (pix2pixHD, Wang et al., CVPR 2018)."""
+"""The critic of the training: PatchGAN at several scales, seeing the maps too (pix2pixHD, Wang et al., CVPR 2018)."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,9 +16,7 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, channels_in: int, width: int) -> None:
         super().__init__()
         sizes = [channels_in, width, 2 * width, 4 * width]
-        self.layers = nn.ModuleList(
-            spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in pairwise(sizes))
         self.layers.append(spectral_norm(nn.Conv2d(4 * width, 4 * width, 3, padding=1)))
         self.verdict = spectral_norm(nn.Conv2d(4 * width, 1, 3, padding=1))
 

@@ -28,7 +28,7 @@ class ClassTable:
         Raises:
             UnknownLabelError: the map holds ids the model was not trained on; names them with their pixel counts.
         """
-        indices = self._index[labels].astype(np.intp)
+        indices: NDArray[np.intp] = self._index[labels].astype(np.intp)
         if indices.min() < 0:
             unknown, counts = np.unique(labels[indices < 0], return_counts=True)
             shown = ", ".join(f"{i} ({n} pixels)" for i, n in list(zip(unknown, counts, strict=True))[:5])

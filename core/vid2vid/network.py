@@ -9,6 +9,8 @@ pixels only, and the label map is shown again at every scale of the way up.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -43,7 +45,8 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:  # [N, C, H, W] -> same
-        return x + self.conv2(F.gelu(self.conv1(self.norm(x))))
+        change: Tensor = self.conv2(F.gelu(self.conv1(self.norm(x))))
+        return x + change
 
 
 class LabelModulation(nn.Module):
@@ -56,7 +59,9 @@ class LabelModulation(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:  # [N, C, h, w], [N, L, h, w] -> [N, C, h, w]
         scale, shift = self.conv(labels).chunk(2, dim=1)
-        return self.norm(x) * (1 + scale) + shift
+        normed: Tensor = self.norm(x)
+        changed: Tensor = normed * (1 + scale) + shift
+        return changed
 
 
 class DownLevel(nn.Module):
@@ -93,7 +98,7 @@ class Generator(nn.Module):
         self.config = config
         widths, blocks, labels = config.widths, config.blocks, config.label_channels
         self.stem = nn.Conv2d(4 * config.input_channels, widths[0], 3, padding=1)
-        self.downs = nn.ModuleList(DownLevel(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.downs = nn.ModuleList(DownLevel(a, b) for a, b in pairwise(widths))
         self.trunk = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(blocks[-1])))
         self.ups = nn.ModuleList(
             UpLevel(widths[i + 1], widths[i], labels, blocks[i]) for i in reversed(range(len(widths) - 1))
@@ -115,7 +120,8 @@ class Generator(nn.Module):
         """
         parts = [labels, extras]
         if self.config.previous:
-            assert warped is not None and valid is not None
+            assert warped is not None
+            assert valid is not None
             warped = warped * valid
             parts += [warped, valid]
         x = self.stem(F.pixel_unshuffle(torch.cat(parts, dim=1), 2))  # [N, w0, H/2, W/2]

@@ -22,4 +22,4 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 def fast_precision(device: torch.device) -> AbstractContextManager[None]:
     """bfloat16 where that is fast; weights stay float32 outside."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_fast_bfloat16(device))  # type: ignore[return-value]
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_fast_bfloat16(device))

@@ -8,6 +8,7 @@ import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import safetensors.torch
@@ -28,6 +29,7 @@ from mapreel.core.vid2vid.losses import critic_hinge, feature_matching, generato
 from mapreel.core.vid2vid.network import Generator
 from mapreel.core.vid2vid.precision import fast_precision
 
+M = TypeVar("M", bound=nn.Module)
 CHECKPOINT_FILE = "checkpoint.safetensors"
 LOG_FILE = "log.jsonl"
 
@@ -75,8 +77,12 @@ class Trainer:
         self.averaged = _to(Generator(config), device).eval().requires_grad_(False)
         self.averaged.load_state_dict(self.generator.state_dict())
         self.critic = _to(MultiScaleDiscriminator(3 + config.label_channels + 3 * config.looks), device)
-        self.optimizer = torch.optim.Adam(self.generator.parameters(), plan.learning_rate, betas=(0.5, 0.99), fused=True)
-        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), plan.critic_rate, betas=(0.5, 0.99), fused=True)
+        self.optimizer = torch.optim.Adam(
+            self.generator.parameters(), plan.learning_rate, betas=(0.5, 0.99), fused=True
+        )
+        self.critic_optimizer = torch.optim.Adam(
+            self.critic.parameters(), plan.critic_rate, betas=(0.5, 0.99), fused=True
+        )
         self.step = 0
 
     # --- one step -----------------------------------------------------------------------------------------------
@@ -165,7 +171,8 @@ class Trainer:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.plan.average, (1 + self.step) / (10 + self.step))
-        kept, new = list(self.averaged.parameters()), list(self.generator.parameters())
+        kept: list[Tensor] = list(self.averaged.parameters())
+        new: list[Tensor] = list(self.generator.parameters())
         torch._foreach_lerp_(kept, new, 1 - decay)
 
     # --- the whole run ------------------------------------------------------------------------------------------
@@ -173,9 +180,7 @@ class Trainer:
     def run(self, context: JobContext, streams_seed: int | None = None) -> None:
         """Train until `plan.steps`; stops between two steps when the context says so, with a checkpoint written."""
         random = np.random.default_rng([self.plan.seed if streams_seed is None else streams_seed, self.step])
-        streams = [
-            CropStream(self.shots, self.config, self.plan.crop_px, random) for _ in range(self.plan.streams)
-        ]
+        streams = [CropStream(self.shots, self.config, self.plan.crop_px, random) for _ in range(self.plan.streams)]
         remaining = RemainingTime()
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -192,7 +197,7 @@ class Trainer:
         finally:
             self.save()
 
-    def _log(self, entry: dict[str, float]) -> None:
+    def _log(self, entry: dict[str, float | int]) -> None:
         rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in entry.items()}
         with (self.folder / LOG_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(rounded) + "\n")
@@ -207,7 +212,11 @@ class Trainer:
         for prefix, optimizer in self._optimizers().items():
             for index, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"{prefix}.{index}.{k}": v for k, v in state.items()}
-        header = {"step": str(self.step), "config": json.dumps(asdict(self.config)), "plan": json.dumps(asdict(self.plan))}
+        header = {
+            "step": str(self.step),
+            "config": json.dumps(asdict(self.config)),
+            "plan": json.dumps(asdict(self.plan)),
+        }
         # a copy, because averaged and trained weights may share memory layouts safetensors refuses
         own = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
         write_atomically(self.folder / CHECKPOINT_FILE, safetensors.torch.save(own, metadata=header))
@@ -223,7 +232,7 @@ class Trainer:
         if not path.is_file():
             return False
         try:
-            with safetensors.safe_open(str(path), "pt") as file:  # type: ignore[attr-defined]
+            with safetensors.safe_open(str(path), "pt") as file:
                 header = file.metadata()
                 tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a mapping
         except (safetensors.SafetensorError, OSError) as exc:
@@ -264,7 +273,7 @@ class Trainer:
         return path / MODEL_FILE
 
 
-def _to(module: nn.Module, device: torch.device) -> nn.Module:
+def _to(module: M, device: torch.device) -> M:
     return module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 

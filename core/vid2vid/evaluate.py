@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How good a model is on a shot with known true frames: LPIPS against class-mean paint, and flicker against the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mapreel.core.contract.requests import Quality, RenderRequest
+from mapreel.core.device import pick_device
+from mapreel.core.media.sequence import MapKind, open_maps
+from mapreel.core.media.warping import agreement, warp_picture
+from mapreel.core.quality import LpipsSqueeze, lpips_squeeze
+from mapreel.core.vid2vid.checkpoint import load_model
+from mapreel.core.vid2vid.renderer import RenderedFrame, Renderer
+from mapreel.core.vid2vid.shot import Shot, open_shot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Figures of one model on one shot.
+
+    Attributes:
+        frames: how many were compared.
+        lpips: mean LPIPS-SqueezeNet of the rendered frames to the true ones; lower is better.
+        lpips_paint: the same for every class painted in its mean training colour.
+        flicker: mean change in 8-bit steps against the compensated frame before, where labels and instances agree.
+        flicker_truth: the same for the true frames: what change the shot itself has.
+        key_share: share of frames the network made.
+    """
+
+    frames: int
+    lpips: float
+    lpips_paint: float
+    flicker: float
+    flicker_truth: float
+    key_share: float
+
+    @property
+    def ratio(self) -> float:
+        """LPIPS of the render over LPIPS of the paint."""
+        return self.lpips / self.lpips_paint
+
+
+def render_shot(model_name: str, folder: Path, quality: Quality) -> tuple[Shot, Iterator[RenderedFrame]]:
+    """Render a shot folder (`label/`, and `instance/`, `motion/` where there are any) in memory."""
+    model = load_model(model_name)
+    parts = {k: str(folder / d) for k, d in (("instances", "instance"), ("motion", "motion")) if (folder / d).is_dir()}
+    request = RenderRequest(
+        labels=str(folder / "label"), model=model_name, out=str(folder / "unused"), quality=quality, **parts
+    )
+    shot = open_shot(model, request)
+    renderer = Renderer(model, pick_device())
+
+    def frames() -> Iterator[RenderedFrame]:
+        memory = None
+        for segment in shot.timeline.segments(set(shot.planned)):
+            memory = yield from renderer.render(shot, segment, quality, memory)
+
+    return shot, frames()
+
+
+def evaluate(model_name: str, folder: Path, weights: Path, quality: Quality = Quality.FULL) -> Evaluation:
+    """Render `folder`'s maps and compare with its `color/` frames.
+
+    Raises:
+        InputError: the shot cannot be read.
+        ModelError: the model or the LPIPS weights cannot be used.
+    """
+    network = lpips_squeeze(weights)
+    truth = open_maps(folder / "color", MapKind.COLOR)
+    shot, frames = render_shot(model_name, folder, quality)
+    distances, paints, keys = [], [], 0
+    flicker, flicker_truth = _Flicker(shot), _Flicker(shot)
+    for index, frame in enumerate(frames):
+        true = truth.read(frame.number)
+        paint = shot.model.looks.mean[shot.maps(index).classes] * 255.0
+        distances.append(_distance(network, frame.pixels, true))
+        paints.append(_distance(network, np.rint(paint).astype(np.uint8), true))
+        flicker.add(index, frame.pixels)
+        flicker_truth.add(index, true)
+        keys += frame.is_key
+    return Evaluation(
+        frames=len(distances),
+        lpips=float(np.mean(distances)),
+        lpips_paint=float(np.mean(paints)),
+        flicker=flicker.mean,
+        flicker_truth=flicker_truth.mean,
+        key_share=keys / len(distances),
+    )
+
+
+@torch.no_grad()
+def _distance(network: LpipsSqueeze, a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    tensors = [torch.from_numpy(x.astype(np.float32) / 255).permute(2, 0, 1)[None] for x in (a, b)]
+    return float(network(*tensors))
+
+
+class _Flicker:
+    """Mean absolute change along the motion, over all neighbouring frames."""
+
+    def __init__(self, shot: Shot) -> None:
+        self._shot, self._before, self._values = shot, np.zeros(0, np.float32), list[float]()
+
+    def add(self, index: int, pixels: NDArray[np.uint8]) -> None:
+        now = pixels.astype(np.float32)
+        if index > 0:
+            before, here = self._shot.maps(index - 1), self._shot.maps(index)
+            motion = self._shot.motion_between(before, here)
+            valid = agreement(motion, here.ids, before.ids)
+            self._values.append(float(np.abs(warp_picture(self._before, motion) - now)[valid].mean()))
+        self._before = now
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self._values)) if self._values else 0.0

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs a render request into its take: every planned frame once, resumable at anchors, re-read at the end."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from mapreel.core.contract.errors import UsageError
+from mapreel.core.contract.frames import FrameRange
+from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
+from mapreel.core.contract.requests import ImageFormat, Quality, RenderRequest
+from mapreel.core.contract.takes import is_file_take, resume_take
+from mapreel.core.device import pick_device
+from mapreel.core.media.movies import MovieWriter
+from mapreel.core.vid2vid.checkpoint import load_model
+from mapreel.core.vid2vid.renderer import Memory, RenderedFrame, Renderer
+from mapreel.core.vid2vid.shot import Shot, open_shot
+from mapreel.core.vid2vid.takefolder import FrameWriter, TakeFolder
+from mapreel.core.vid2vid.timeline import Segment
+
+
+def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[str, Any]:
+    """Render what the request asks for into `take` (a folder, or a movie file).
+
+    Frames that stand in the take already, made by the same request and model, are kept.
+
+    Returns:
+        take, frames, planned, rendered (in this attempt), key_share, seconds, frames_per_second, notes.
+
+    Raises:
+        UsageError: bad input; nothing is written then.
+        OutputError: the take cannot be written.
+        CancelledError: the context asked for it; finished frames stay.
+    """
+    _refuse_unsupported(request, take)
+    model = load_model(request.model)
+    shot = open_shot(model, request)
+    _read_once(shot)
+    folder = _frame_folder(take)
+    resume_take(folder)
+    files = TakeFolder(folder, request, model, _digits(shot))
+    job = _RenderJob(shot, files, Renderer(model, pick_device()), request.quality, context)
+    result = job.run()
+    if is_file_take(take):
+        _write_movie(files, shot, take, request.fps, context)
+        shutil.rmtree(folder)
+    return {"take": str(take), **result, "model": model.name, "model_sha256": model.sha256}
+
+
+class _RenderJob:
+    """One attempt at a render."""
+
+    def __init__(
+        self, shot: Shot, files: TakeFolder, renderer: Renderer, quality: Quality, context: JobContext
+    ) -> None:
+        self.shot, self.files, self.renderer, self.quality, self.context = shot, files, renderer, quality, context
+        self.planned = str(FrameRange.from_numbers(shot.planned))
+        self.notes = [s.filled_note() for s in (shot.labels, shot.instances, shot.motion) if s and s.filled]
+
+    def run(self) -> dict[str, Any]:
+        shot, total = self.shot, len(self.shot.planned)
+        missing = set(shot.planned) - self.files.standing(shot.planned, shot.size_px)
+        kept, started = total - len(missing), time.monotonic()
+        self.files.describe(self.planned, False, self.notes)
+        remaining = RemainingTime()
+        self.context.report(Progress(kept, total, "render", remaining.update(kept, total)))
+        with FrameWriter(self.files) as writer:
+            for count, frame in enumerate(self._frames(missing), start=1):
+                writer.add(frame.number, frame.pixels)
+                self.context.report(Progress(kept + count, total, "render", remaining.update(kept + count, total)))
+            writer.flush()
+        seconds = time.monotonic() - started
+        self.files.check(shot.planned, shot.size_px)
+        self.files.describe(self.planned, True, self.notes)
+        keys = len(self.files.keys & set(shot.planned))
+        return {
+            "frames": total,
+            "planned": self.planned,
+            "rendered": len(missing),
+            "key_share": keys / total,
+            "seconds": seconds,
+            "frames_per_second": len(missing) / seconds if missing and seconds > 0 else None,
+            "notes": self.notes,
+        }
+
+    def _frames(self, missing: set[int]) -> Iterator[RenderedFrame]:
+        """Missing frames in order, whole segments at a time; a segment stops after its last missing frame."""
+        memory: Memory | None = None
+        before: Segment | None = None
+        for segment in self.shot.timeline.segments(missing):
+            last = max(n for n in self.shot.timeline.numbers[segment.start : segment.end] if n in missing)
+            carried = memory if before is not None and before.end == segment.start else None
+            rendering = self.renderer.render(self.shot, segment, self.quality, carried)
+            memory = None
+            with closing(rendering):
+                while True:
+                    self.context.check()
+                    try:
+                        frame = next(rendering)
+                    except StopIteration as end:
+                        memory = end.value
+                        break
+                    if frame.is_key:
+                        self.files.keys.add(frame.number)
+                    if frame.number in missing:
+                        yield frame
+                    if frame.number == last and last != self.shot.timeline.numbers[segment.end - 1]:
+                        break
+            before = segment
+            self.files.describe(self.planned, False, self.notes)
+
+
+def _refuse_unsupported(request: RenderRequest, take: Path) -> None:
+    if request.reference:
+        raise UsageError("reference frames are not supported by this version", "leave out --reference")
+    if request.quality is Quality.TEACHER:
+        raise UsageError("no model here has a teacher network", "choose the quality full, fast or draft")
+    if is_file_take(take) and take.suffix.lower() != ".mp4":
+        raise UsageError(f"movies are written as .mp4, not {take.suffix}", "name the output .mp4 or a folder")
+    if is_file_take(take) and request.image_format is ImageFormat.EXR:
+        raise UsageError("a movie cannot hold EXR frames", "render into a folder or leave out the image format")
+
+
+def _read_once(shot: Shot) -> None:
+    """Read the first planned frame before the take is touched: most bad input shows there."""
+    shot.maps(shot.timeline.numbers.index(shot.planned[0]))
+
+
+def _frame_folder(take: Path) -> Path:
+    return take.with_name(f".{take.name}.frames") if is_file_take(take) else take
+
+
+def _digits(shot: Shot) -> int:
+    """Frame numbers are padded as in the label maps."""
+    name = shot.labels.path(shot.planned[0]).stem
+    tail = name[len(name.rstrip("0123456789")) :]
+    return max(1, len(tail))
+
+
+def _write_movie(files: TakeFolder, shot: Shot, take: Path, fps: float, context: JobContext) -> None:
+    total = len(shot.planned)
+    with MovieWriter(take, shot.size_px, fps) as movie:
+        for count, number in enumerate(shot.planned, start=1):
+            context.check()
+            movie.write(files.read(number))
+            context.report(Progress(count, total, "movie"))

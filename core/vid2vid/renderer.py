@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Renders a shot: maps in, frames out in order, with explicit state and fixed anchors.
+
+Full quality synthesises every frame on the compensated frame before. Fast quality synthesises key frames and carries
+them to the frames between. In both the state starts afresh at anchors, at fixed places of the shot, so that a chunk
+and a resumed job give the pixels of the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from mapreel.core.contract.errors import UsageError
+from mapreel.core.contract.requests import Quality
+from mapreel.core.media.labels import instance_edges
+from mapreel.core.media.warping import agreement, warp_picture
+from mapreel.core.vid2vid.checkpoint import Model
+from mapreel.core.vid2vid.compensation import Picture, carried_from, in_betweens, motion_to
+from mapreel.core.vid2vid.inputs import encode_frame, picture_to_tensor, tensor_to_picture
+from mapreel.core.vid2vid.keyframes import next_key
+from mapreel.core.vid2vid.precision import fast_precision
+from mapreel.core.vid2vid.shot import FrameMaps, Shot
+from mapreel.core.vid2vid.timeline import Segment
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The recurrent state: the last synthesised frame and where it stands in the timeline."""
+
+    index: int
+    picture: Picture  # [H, W, 3] -1..1
+
+
+@dataclass(frozen=True)
+class RenderedFrame:
+    """One finished frame."""
+
+    number: int
+    pixels: NDArray[np.uint8]  # [H, W, 3] sRGB
+    is_key: bool
+
+
+class Renderer:
+    """A model on a device; holds no state between frames."""
+
+    def __init__(self, model: Model, device: torch.device) -> None:
+        self.model, self.device = model, device
+        self._generator = model.generator.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+    def render_frame(self, shot: Shot, index: int, memory: Memory | None) -> tuple[Picture, Memory]:
+        """Synthesise the frame at timeline index `index` on what `memory` holds (None: afresh).
+
+        Returns:
+            The frame [H, W, 3] float32 sRGB in -1..1, and the memory for the frame after.
+        """
+        maps = shot.maps(index)
+        warped = np.zeros((*shot.size_px, 3), np.float32)
+        valid = np.zeros(shot.size_px, np.bool_)
+        if memory is not None:
+            motion = motion_to(shot, index, memory.index)
+            valid = agreement(motion, maps.ids, shot.maps(memory.index).ids)
+            warped = warp_picture(memory.picture, motion)
+        picture = self._synthesise(maps, warped, valid)
+        return picture, Memory(index, picture)
+
+    @torch.inference_mode()
+    def _synthesise(self, maps: FrameMaps, warped: Picture, valid: NDArray[np.bool_]) -> Picture:
+        config = self.model.config
+        edges = instance_edges(maps.instances) if config.edges and maps.instances is not None else None
+        looks = self.model.looks.paint(maps.classes, maps.instances) if config.looks else None
+        inputs = encode_frame(config, maps.classes, edges, looks)
+        tensors = [
+            inputs.labels,
+            inputs.extras,
+            picture_to_tensor(warped),
+            picture_to_tensor(valid[..., None].astype(np.float32)),
+        ]
+        h, w = maps.classes.shape
+        pad = (0, -w % config.stride_px, 0, -h % config.stride_px)
+        padded = [F.pad(t, pad, mode="replicate") if any(pad) else t for t in tensors]
+        ready = [t.to(self.device, memory_format=torch.channels_last) for t in padded]
+        with fast_precision(self.device):
+            output = self._generator(*ready)
+        return tensor_to_picture(output[..., :h, :w].cpu())
+
+    # --- qualities ----------------------------------------------------------------------------------------------
+
+    def render(
+        self, shot: Shot, segment: Segment, quality: Quality, memory: Memory | None = None
+    ) -> Generator[RenderedFrame, None, Memory | None]:
+        """All frames of a segment in order; returns what the next segment may go on with (it gives the same pixels).
+
+        Raises:
+            UsageError: a quality this model has no network for.
+        """
+        if quality is Quality.FULL:
+            return (yield from self._full(shot, segment, memory))
+        if quality is Quality.TEACHER:
+            raise UsageError(f"the model {self.model.name} has no teacher network", "choose the quality full or fast")
+        yield from (self._fast if quality is Quality.FAST else self._draft)(shot, segment)
+        return None
+
+    def _full(
+        self, shot: Shot, segment: Segment, memory: Memory | None
+    ) -> Generator[RenderedFrame, None, Memory | None]:
+        """Every frame by the network; the next segment's chain fades in at the end."""
+        following: Memory | None = None
+        for index in range(segment.run_in if memory is None else segment.start, segment.end):
+            picture, memory = self.render_frame(shot, index, memory)
+            if index < segment.start:
+                continue
+            share = segment.share_of_next(index)
+            if share > 0:
+                other, following = self.render_frame(shot, index, following)
+                picture = picture + np.float32(share) * (other - picture)
+            yield RenderedFrame(shot.timeline.numbers[index], to_pixels(picture), True)
+        return following
+
+    def _fast(self, shot: Shot, segment: Segment) -> Iterator[RenderedFrame]:
+        """Key frames by the network, the others carried from both neighbouring keys; the next anchor is a key, too."""
+        numbers = shot.timeline.numbers
+        last = min(segment.end, len(numbers) - 1)
+        key = segment.start
+        picture, memory = self.render_frame(shot, key, None)
+        yield RenderedFrame(numbers[key], to_pixels(picture), True)
+        while key < last:
+            due = next_key(shot, key, last)
+            following, memory = self.render_frame(shot, due, memory if due < segment.end else None)
+            for offset, between in enumerate(in_betweens(shot, key, picture, due, following), start=1):
+                yield RenderedFrame(numbers[key + offset], to_pixels(between), False)
+            key, picture = due, following
+            if key < segment.end:
+                yield RenderedFrame(numbers[key], to_pixels(picture), True)
+
+    def _draft(self, shot: Shot, segment: Segment) -> Iterator[RenderedFrame]:
+        """Key frames as in fast quality, the others carried from the earlier key alone: no look-ahead."""
+        numbers, last = shot.timeline.numbers, min(segment.end, len(shot.timeline) - 1)
+        key, memory = segment.start, None
+        while key < segment.end:
+            picture, memory = self.render_frame(shot, key, memory)
+            yield RenderedFrame(numbers[key], to_pixels(picture), True)
+            due = next_key(shot, key, last) if key < last else segment.end
+            for index in range(key + 1, due):
+                yield RenderedFrame(numbers[index], to_pixels(carried_from(shot, index, key, picture)), False)
+            key = due
+
+
+def to_pixels(picture: Picture) -> NDArray[np.uint8]:
+    """-1..1 float to 8 bit sRGB, rounded."""
+    pixels: NDArray[np.uint8] = np.clip(np.rint(picture * 127.5 + 127.5), 0, 255).astype(np.uint8)
+    return pixels

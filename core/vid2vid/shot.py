@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The maps of one shot as the renderer reads them, frame by frame, and the motion between frames."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapreel.core.contract.errors import GapError, MixedSizesError, ModelMismatchError
+from mapreel.core.contract.frames import FrameRange, MissingFrames, find_sequence
+from mapreel.core.contract.requests import RenderRequest
+from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
+from mapreel.core.media.warping import estimate_motion
+from mapreel.core.vid2vid.checkpoint import Model
+from mapreel.core.vid2vid.timeline import Timeline
+
+KEPT_FRAMES = 16
+"""Decoded frames kept in memory: a gap between key frames and its neighbours, whatever the length of the shot."""
+
+
+@dataclass(frozen=True)
+class FrameMaps:
+    """Everything known about one frame before it is rendered."""
+
+    number: int
+    classes: NDArray[np.intp]  # [H, W] class indices
+    instances: NDArray[np.unsignedinteger] | None  # [H, W]
+    motion: NDArray[np.float32] | None  # [H, W, 2] px, prev_to_cur
+
+    @property
+    def ids(self) -> tuple[NDArray[np.unsignedinteger], ...]:
+        """The maps that must agree where a pixel is carried from one frame to another."""
+        labels = self.classes.astype(np.uint16)
+        return (labels,) if self.instances is None else (labels, self.instances)
+
+
+class Shot:
+    """Label, instance and motion maps of one shot, read when asked for and kept for a short while."""
+
+    def __init__(
+        self,
+        model: Model,
+        labels: ShotSequence,
+        instances: ShotSequence | None,
+        motion: ShotSequence | None,
+        planned: tuple[int, ...],
+    ) -> None:
+        self.model, self.labels, self.instances, self.motion, self.planned = model, labels, instances, motion, planned
+        self.timeline = Timeline(labels.numbers)
+        self._motion_numbers = frozenset(motion.numbers) if motion else frozenset[int]()
+        self._kept: OrderedDict[int, FrameMaps] = OrderedDict()
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """(H, W) of the maps."""
+        return self.labels.size
+
+    def maps(self, index: int) -> FrameMaps:
+        """The maps at timeline index `index`. Raises what the readers raise, and UnknownLabelError."""
+        number = self.timeline.numbers[index]
+        if number not in self._kept:
+            self._kept[number] = self._read(number)
+            while len(self._kept) > KEPT_FRAMES:
+                self._kept.popitem(last=False)
+        return self._kept[number]
+
+    def _read(self, number: int) -> FrameMaps:
+        labels = self.labels.read(number)
+        classes = self.model.table.indices(labels, file=str(self.labels.path(number)), frame=number)
+        instances = self.instances.read(number) if self.instances else None
+        motion = self.motion.read(number) if self.motion and number in self._motion_numbers else None
+        return FrameMaps(number, classes, instances, motion)
+
+    def motion_between(self, before: FrameMaps, after: FrameMaps) -> NDArray[np.float32]:
+        """Motion of `after` towards `before`, neighbours in the timeline: from the renderer, else estimated."""
+        if after.motion is not None and after.number == before.number + 1:
+            return after.motion
+        return estimate_motion(after.ids, before.ids)
+
+
+def open_shot(model: Model, request: RenderRequest) -> Shot:
+    """Open all maps of a request; sizes, gaps and numbers are checked before anything is rendered.
+
+    The timeline holds every frame that is on disk, also those not asked for: a chunk must see its neighbours to give
+    the pixels the whole shot would have.
+
+    Raises:
+        InputError: missing, gappy, mixed or damaged maps.
+        ModelMismatchError: the pictures are too small for the model.
+    """
+    frames = FrameRange.parse(request.frames) if request.frames else None
+    planned = tuple(sorted(open_maps(request.labels, MapKind.LABEL, frames, request.missing).numbers))
+    around = set(find_sequence(request.labels).numbers)
+    if request.instances:
+        around &= set(_shared(request.instances, MapKind.INSTANCE, planned))
+    numbers = tuple(sorted(around | set(planned)))
+    labels = _open(request.labels, MapKind.LABEL, numbers, request.missing)
+    instances = _open(request.instances, MapKind.INSTANCE, numbers, request.missing) if request.instances else None
+    motion = _open_motion(request.motion, numbers, planned, request.missing) if request.motion else None
+    for partner in (instances, motion):
+        if partner is not None:
+            _check_size(partner, labels)
+    h, w = labels.size
+    if min(h, w) < model.config.stride_px:
+        raise ModelMismatchError(
+            f"the maps are {w}x{h}, smaller than the {model.config.stride_px} pixels the model {model.name} needs",
+            "render larger maps",
+            file=request.labels,
+        )
+    return Shot(model, labels, instances, motion, planned)
+
+
+def _open(source: str, kind: MapKind, numbers: tuple[int, ...], missing: MissingFrames) -> ShotSequence:
+    return open_maps(source, kind, FrameRange.from_numbers(numbers), missing)
+
+
+def _open_motion(
+    source: str, numbers: tuple[int, ...], planned: tuple[int, ...], missing: MissingFrames
+) -> ShotSequence:
+    """Motion of every planned frame, and of its neighbours as far as there is any.
+
+    Nothing lies before the first frame of a shot, so many renderers write no motion for it: it may be missing.
+    """
+    found = _shared(source, MapKind.MOTION, planned)
+    needed = set(planned) - ({planned[0]} if planned[0] == numbers[0] else set())
+    return _open(source, MapKind.MOTION, tuple(sorted(needed | (set(found) & set(numbers)))), missing)
+
+
+def _shared(source: str, kind: MapKind, planned: tuple[int, ...]) -> tuple[int, ...]:
+    """Frame numbers on disk, some of which must be planned ones."""
+    found = find_sequence(source).numbers
+    if not set(planned) & set(found):
+        raise GapError(
+            f"the {kind.value} maps {source} have the frames {FrameRange.from_numbers(found)}, none of those planned",
+            "give maps with the same frame numbers as the label maps",
+            file=source,
+        )
+    return found
+
+
+def _check_size(partner: ShotSequence, labels: ShotSequence) -> None:
+    if partner.size != labels.size:
+        (h, w), (lh, lw) = partner.size, labels.size
+        raise MixedSizesError(
+            f"the {partner.kind.value} maps {partner.source} are {w}x{h} but the label maps are {lw}x{lh}",
+            "render both at one size",
+            file=str(partner.path(partner.numbers[0])),
+        )

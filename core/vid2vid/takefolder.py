@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The frames of a take on disk: written beside the rendering, re-read at the end, described by a side-car."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapreel.core.contract.errors import DamagedFileError, OutputError, OutputExistsError
+from mapreel.core.contract.requests import ImageFormat, RenderRequest
+from mapreel.core.contract.takes import write_atomically
+from mapreel.core.media.images import picture_size, read_color, read_color_float, write_exr, write_png
+from mapreel.core.vid2vid.checkpoint import Model
+
+SIDECAR = "mapreel.json"
+SIDECAR_FORMAT = "mapreel-take"
+SIDECAR_VERSION = 1
+WAITING_FRAMES = 8
+"""Frames that may wait for the disk; more would only fill the memory."""
+
+
+class TakeFolder:
+    """One take: where its frames go, which are there, and what made them."""
+
+    def __init__(self, folder: Path, request: RenderRequest, model: Model, digits: int) -> None:
+        self.folder, self._request, self._digits = folder, request, digits
+        self._suffix = f".{request.image_format.value}"
+        self._story = _story(request, model)
+        self.keys: set[int] = set()
+        self._adopt()
+
+    def path(self, number: int) -> Path:
+        """File of one frame number, padded as the maps are."""
+        sign = "-" if number < 0 else ""
+        return self.folder / f"{sign}{abs(number):0{self._digits}d}{self._suffix}"
+
+    def _adopt(self) -> None:
+        """Go on with what stands in the folder, if the same request and model made it.
+
+        Raises:
+            OutputExistsError: the take was made from something else.
+        """
+        path = self.folder / SIDECAR
+        if not path.is_file():
+            return
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            plan, keys = known["plan"], known.get("keys", [])
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise OutputError(
+                f"{path} cannot be read, so nobody knows what made the frames beside it",
+                "render into another folder",
+                detail=str(exc),
+                file=str(path),
+            ) from exc
+        if plan != self._story["plan"]:
+            raise OutputExistsError(
+                f"the take {self.folder} was made with other maps, another model or other settings",
+                "leave out --resume to make a new take, or use the settings in its mapreel.json",
+                file=str(self.folder),
+            )
+        self.keys = {int(k) for k in keys}
+
+    def describe(self, planned: str, finished: bool, notes: list[str]) -> None:
+        """Write the side-car: what made these frames, from what, with which weights and licence."""
+        state = {"frames": planned, "finished": finished, "keys": sorted(self.keys), "notes": notes}
+        content = {"format": SIDECAR_FORMAT, "version": SIDECAR_VERSION, **self._story, **state}
+        write_atomically(self.folder / SIDECAR, json.dumps(content, indent=2).encode())
+
+    def standing(self, numbers: tuple[int, ...], size_px: tuple[int, int]) -> set[int]:
+        """Frames that are there already, whole by their headers (frames appear by rename, never in part)."""
+        there = set()
+        for number in numbers:
+            path = self.path(number)
+            if not path.is_file():
+                continue
+            try:
+                if picture_size(path, frame=number) == size_px:
+                    there.add(number)
+            except DamagedFileError:
+                path.unlink()
+        return there
+
+    def write(self, number: int, pixels: NDArray[np.uint8]) -> None:
+        """Write one frame, PNG as it is, EXR in scene-linear light."""
+        if self._request.image_format is ImageFormat.EXR:
+            write_exr(self.path(number), srgb_to_linear(pixels))
+        else:
+            write_png(self.path(number), pixels)
+
+    def read(self, number: int) -> NDArray[Any]:
+        """Decode one frame fully. Raises what the readers raise."""
+        reader = read_color_float if self._request.image_format is ImageFormat.EXR else read_color
+        return reader(self.path(number), frame=number)
+
+    def check(self, numbers: tuple[int, ...], size_px: tuple[int, int]) -> None:
+        """Every planned frame exists and re-reads.
+
+        Raises:
+            OutputError: names the frame that does not.
+        """
+        for number in numbers:
+            try:
+                shape = self.read(number).shape[:2]
+            except Exception as exc:
+                raise self._lost(number, str(exc)) from exc
+            if shape != size_px:
+                raise self._lost(number, f"size {shape}")
+
+    def _lost(self, number: int, detail: str) -> OutputError:
+        return OutputError(
+            f"frame {number} of {self.folder} was written but does not read back",
+            "check the disk and render again with --resume",
+            detail=detail,
+            file=str(self.path(number)),
+            frame=number,
+        )
+
+
+class FrameWriter:
+    """Writes frames in the background, a few at most waiting; the first error stops the job."""
+
+    def __init__(self, take: TakeFolder) -> None:
+        self._take = take
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="frames")
+        self._waiting: deque[Future[None]] = deque()
+
+    def add(self, number: int, pixels: NDArray[np.uint8]) -> None:
+        """Queue one frame; blocks while too many wait. Raises OutputError of an earlier frame."""
+        while len(self._waiting) >= WAITING_FRAMES:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(self._take.write, number, pixels))
+
+    def flush(self) -> None:
+        """Wait until all queued frames are on disk. Raises OutputError."""
+        while self._waiting:
+            self._waiting.popleft().result()
+
+    def __enter__(self) -> FrameWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True)
+
+
+def srgb_to_linear(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """8 bit sRGB to scene-linear light 0..1 (IEC 61966-2-1)."""
+    steps = np.arange(256, dtype=np.float64) / 255
+    table = np.where(steps <= 0.04045, steps / 12.92, ((steps + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    return table[pixels]
+
+
+def mapreel_version() -> str:
+    """Version of the installed package; "source" when run from a bare checkout."""
+    try:
+        return version("mapreel")
+    except PackageNotFoundError:
+        return "source"
+
+
+def _story(request: RenderRequest, model: Model) -> dict[str, Any]:
+    plan = {k: v for k, v in request.to_json().items() if k not in ("out", "resume", "frames", "fps")}
+    plan["model_sha256"] = model.sha256
+    digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+    made_with = {"mapreel": mapreel_version(), "torch": version("torch")}
+    weights = {"name": model.name, "sha256": model.sha256, "licence": model.licence or "unknown"}
+    color = "scene-linear Rec.709" if request.image_format is ImageFormat.EXR else "sRGB"
+    return {"plan": digest, "request": request.to_json(), "model": weights, "made_with": made_with, "color": color}
