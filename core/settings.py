@@ -24,18 +24,18 @@ class Settings(BaseSettings):
 
     state: Path | None = None  # None: the platform's folder for state
     roots: tuple[str, ...] = ()  # when given, requests may only name paths below one of these (needed for shares)
-    idle_s: float = Field(900.0, gt=0)  # the service ends when nobody asked and nothing ran for so long
-    compute_idle_s: float = Field(300.0, gt=0)  # the compute process gives its memory back after so long
+    idle_s: float = Field(default=900.0, gt=0)  # the service ends when nobody asked and nothing ran for so long
+    compute_idle_s: float = Field(default=300.0, gt=0)  # the compute process gives its memory back after so long
     cores_left_free: int = Field(default_factory=_cores_left_free, ge=0)  # so that the host stays usable
-    nice: int = Field(10, ge=0, le=19)  # batch work never slows the artist's own programs
-    grace_s: float = Field(5.0, gt=0)  # between the word to stop and the kill
-    beat_timeout_s: float = Field(30.0, gt=0)  # without any heartbeat the compute process hangs
-    stall_timeout_s: float = Field(1800.0, gt=0)  # beating, but no frame and no check for so long: it hangs as well
-    max_crashes: int = Field(3, ge=1)  # in a row without a new frame, then the job is quarantined
-    max_body_bytes: int = Field(1 << 20, ge=1024)  # a request is some hundred bytes
-    header_timeout_s: float = Field(5.0, gt=0)  # slow-loris: headers come at once or not at all
-    body_timeout_s: float = Field(10.0, gt=0)
-    max_connections: int = Field(64, ge=4)  # of one user's panel, nodes and command lines
+    nice: int = Field(default=10, ge=0, le=19)  # batch work never slows the artist's own programs
+    grace_s: float = Field(default=5.0, gt=0)  # between the word to stop and the kill
+    beat_timeout_s: float = Field(default=30.0, gt=0)  # without any heartbeat the compute process hangs
+    stall_timeout_s: float = Field(default=1800.0, gt=0)  # it beats, yet no frame and no check for so long
+    max_crashes: int = Field(default=3, ge=1)  # in a row without a new frame, then the job is quarantined
+    max_body_bytes: int = Field(default=1 << 20, ge=1024)  # a request is some hundred bytes
+    header_timeout_s: float = Field(default=5.0, gt=0)  # slow-loris: headers come at once or not at all
+    body_timeout_s: float = Field(default=10.0, gt=0)
+    max_connections: int = Field(default=64, ge=4)  # of one user's panel, nodes and command lines
 
 
 def load_settings() -> Settings:

@@ -93,7 +93,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         connection = _connect(path)
         try:
             _check(connection, path)
-            for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
+            for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
                 connection.execute(f"PRAGMA {setting}")
         except BaseException:
             connection.close()

@@ -25,6 +25,8 @@ from mapreel.core.service.attempts import Attempts, Claim, Outcome
 from mapreel.core.service.compute_process import ComputePlan, ComputeProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from structlog.typing import FilteringBoundLogger
 
     from mapreel.core.contract.progress import Progress
@@ -143,20 +145,14 @@ class BatchLane:
         except MapreelError as exc:
             self._log.error("queue", error=exc.to_dict())
             return self._ending.is_set()  # at the end of the service, `recover` of the next start finds the attempt
-        self._log.info(
-            "attempt ended",
-            job=claim.job,
-            number=claim.attempt,
-            state=outcome.state.value,
-            reason=outcome.reason,
-            known=known,
-        )
+        facts = {"state": outcome.state.value, "reason": outcome.reason, "was_running": known}
+        self._log.info("attempt ended", job=claim.job, number=claim.attempt, **facts)
         if state is JobState.FINISHED and claim.take:
             release_take(Path(claim.take))
         return True
 
     def _supervise(self, claim: Claim) -> Outcome:
-        """Run the attempt to its end, whatever end that is. Raises OSError (no process), UsageError (outside the roots)."""
+        """Run the attempt to its end, whatever that is. Raises OSError (no process), UsageError (outside the roots)."""
         for name, path in request_from_json(claim.request).paths():
             if not inside_roots(path, self._settings.roots):  # again: a link may have changed since the submission
                 raise UsageError(f"the path of {name} lies outside the configured folders", "choose another", file=path)
@@ -191,10 +187,19 @@ class BatchLane:
             return Outcome(AttemptState.CANCELLED, str(message["why"]))
         return None
 
+    @contextlib.contextmanager
+    def _queue_may_fail(self) -> Iterator[None]:
+        """A queue that cannot be written now must not part the lane from the attempt that runs."""
+        try:
+            yield
+        except MapreelError as exc:
+            self._log.error("queue", error=exc.to_dict())
+
     def _keep_progress(self, running: Running, *, last: bool = False) -> None:
         now = time.monotonic()
         if running.newest is not None and (last or now - running.written_s >= PROGRESS_S):
-            self._attempts.progress(running.claim, running.newest)
+            with self._queue_may_fail():
+                self._attempts.progress(running.claim, running.newest)
             running.newest, running.written_s = None, now
 
     def _watch(self, running: Running) -> Outcome | None:
@@ -202,7 +207,8 @@ class BatchLane:
         self._keep_progress(running)
         now = time.monotonic()
         if running.stop_sent_s is None:
-            self._pass_on_stop(running)
+            with self._queue_may_fail():
+                self._pass_on_stop(running)
         elif now - running.stop_sent_s > self._settings.grace_s:
             self._drop(end=False)
             return Outcome(AttemptState.CANCELLED, "killed: it did not stop in time", counts=False)

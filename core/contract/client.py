@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client of the service: asks for proof before it shows its token, starts the service when there is none.
+
+One client for one thread. Every method raises ServiceError and, for what the service refuses, the service's own error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from mapreel.core.contract.connection import GONE, MAX_FAILURES, ServiceConnection
+from mapreel.core.contract.errors import ServiceUnreachableError
+from mapreel.core.contract.job_view import JobEvent, JobView
+from mapreel.core.contract.jobs import JobState
+from mapreel.core.contract.state_folder import state_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mapreel.core.contract.requests import Request
+
+
+class ServiceClient:
+    """A connection to the service of this user and machine; `with` closes it."""
+
+    def __init__(
+        self,
+        state: str | Path | None = None,
+        *,
+        start: bool = True,
+        start_timeout_s: float = 60.0,
+        arguments: tuple[str, ...] = (),
+    ) -> None:
+        """`start=False` never starts a service; `arguments` are words for the service that is started."""
+        self._connection = ServiceConnection(
+            state_folder(state), starts=start, start_timeout_s=start_timeout_s, arguments=arguments
+        )
+
+    def __enter__(self) -> ServiceClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._connection.close()
+
+    def submit(self, request: Request, *, priority: int = 0) -> JobView:
+        """Put a request into the queue; the view names the take that was claimed for it."""
+        body = {"key": secrets.token_hex(16), "request": request.to_json(), "priority": priority}
+        return JobView.from_json(self._connection.ask("POST", "/v1/jobs", body))
+
+    def show(self, job: str) -> JobView:
+        return JobView.from_json(self._connection.ask("GET", _address(job)))
+
+    def list(self, state: JobState | None = None, *, after: int = 0, limit: int = 100) -> list[JobView]:
+        """Jobs in the order of submission; go on after the last one's `data["number"]`."""
+        query = {"after": after, "limit": limit, **({"state": state.value} if state else {})}
+        return [JobView.from_json(row) for row in self._connection.ask("GET", f"/v1/jobs?{urlencode(query)}")["jobs"]]
+
+    def cancel(self, job: str) -> JobView:
+        return self._step(job, "cancel")
+
+    def pause(self, job: str) -> JobView:
+        return self._step(job, "pause")
+
+    def resume(self, job: str) -> JobView:
+        return self._step(job, "resume")
+
+    def retry(self, job: str) -> JobView:
+        return self._step(job, "retry")
+
+    def status(self) -> dict[str, Any]:
+        """Process ids and state folder of the service."""
+        return self._connection.ask("GET", "/v1/status")
+
+    def stop(self) -> bool:
+        """End the service (its jobs stay queued); False when none runs. Never starts one."""
+        starts, self._connection.starts = self._connection.starts, False
+        try:
+            self._connection.ask("POST", "/v1/stop", {})
+        except ServiceUnreachableError:
+            return False
+        finally:
+            self._connection.starts = starts
+            self.close()
+        return True
+
+    def watch(self, job: str, *, after: int = 0) -> Iterator[JobEvent]:
+        """Events of a job until it is over. Survives the death of the service: connects anew and goes on."""
+        failures, path = 0, f"{_address(job)}/events"
+        while failures < MAX_FAILURES:
+            try:
+                for event in _events(self._connection.stream(path, after)):
+                    if event.kind == "over":
+                        return
+                    failures, after = 0, max(after, event.number)
+                    yield event
+            except GONE:  # noqa: PERF203 - the service died: the next one is asked for what comes after
+                failures += 1
+            finally:
+                self.close()
+        raise ServiceUnreachableError("the service ended again and again", "look at its log")
+
+    def wait(self, job: str) -> JobView:
+        """Wait until a job is over."""
+        for _ in self.watch(job):
+            pass
+        return self.show(job)
+
+    def _step(self, job: str, step: str) -> JobView:
+        return JobView.from_json(self._connection.ask("POST", f"{_address(job)}/{step}", {}))
+
+
+def _address(job: str) -> str:
+    return f"/v1/jobs/{quote(job, safe='')}"
+
+
+def _events(response: http.client.HTTPResponse) -> Iterator[JobEvent]:
+    """Read server-sent events. The end without an `over` is the end of the service: raises ConnectionError."""
+    fields: dict[str, str] = {}
+    with contextlib.closing(response):
+        while line := response.readline():
+            name, _, value = line.decode("utf-8").rstrip("\n").partition(": ")
+            if name:
+                fields[name] = value
+            elif "data" in fields:
+                data = json.loads(fields["data"])
+                if fields["event"] == "stopping":
+                    raise ServiceUnreachableError(
+                        "the service was stopped", "the job waits: mapreel jobs watch goes on"
+                    )
+                view = JobView.from_json(data["job"])
+                yield JobEvent(int(fields.get("id", "0")), fields["event"], data.get("data", {}), view)
+                fields = {}
+    raise ConnectionError

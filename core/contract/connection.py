@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A connection to the service of this user and machine that has proven itself before it sees our token."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mapreel.core.contract.errors import (
+    ServiceError,
+    ServiceNotTrustedError,
+    ServiceRefusedError,
+    ServiceUnreachableError,
+    error_from_dict,
+)
+from mapreel.core.contract.proof import PROTOCOL_HEADER, same, service_proof
+from mapreel.core.contract.service_start import StartedService, start_service
+from mapreel.core.contract.state_folder import PROTOCOL, Endpoint, StateFolder, read_endpoint, read_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOST = "127.0.0.1"
+TIMEOUT_S = 30.0
+MAX_FAILURES = 5
+GONE = (OSError, http.client.HTTPException)
+_PROOF_TIMEOUT_S = 10.0
+_FIRST_PAUSE_S = 0.02
+_LONGEST_PAUSE_S = 0.5
+T = TypeVar("T")
+
+
+class ServiceConnection:
+    """Opens itself when it is used, and anew when it broke. Starts the service when `starts` says so."""
+
+    def __init__(
+        self, folder: StateFolder, *, starts: bool, start_timeout_s: float, arguments: tuple[str, ...]
+    ) -> None:
+        self.starts = starts
+        self._folder = folder
+        self._start_timeout_s = start_timeout_s
+        self._arguments = arguments
+        self._connection: http.client.HTTPConnection | None = None
+        self._token = ""
+
+    def close(self) -> None:
+        """Let the connection go; the next use opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One request and its answer. It may be sent twice: the service makes one of two."""
+        try:
+            return self._connected(lambda: read_answer(self._send(method, path, body)))
+        except ServiceError:
+            self.close()
+            raise
+
+    def stream(self, path: str, after: int) -> http.client.HTTPResponse:
+        """The open answer of an event stream. Raises what the service refuses it with."""
+        response = self._connected(lambda: self._send("GET", path, None, after))
+        if response.status != 200:
+            read_answer(response)
+        return response
+
+    def _connected(self, send: Callable[[], T]) -> T:
+        """Call `send` with a proven connection; with a new one when it broke (the service ended or let us go)."""
+        last: Exception | None = None
+        for _ in range(MAX_FAILURES):
+            if self._connection is None:
+                self._connect()
+            try:
+                return send()
+            except GONE as exc:
+                self.close()
+                last = exc
+        raise ServiceUnreachableError("the service ended again and again", "look at its log", detail=str(last))
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None, after: int = 0) -> http.client.HTTPResponse:
+        assert self._connection is not None
+        headers = {"Authorization": f"Bearer {self._token}", PROTOCOL_HEADER: str(PROTOCOL)}
+        if after:
+            headers["Last-Event-ID"] = str(after)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        data = None if body is None else json.dumps(body).encode("ascii")
+        self._connection.request(method, path, data, headers)
+        return self._connection.getresponse()
+
+    # -- finding, proving, starting --------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        """A connection that has proven itself. Starts the service when there is none and that is wanted."""
+        try:
+            self._prove(read_endpoint(self._folder))
+        except (ServiceUnreachableError, ServiceNotTrustedError) as exc:
+            if not self.starts:
+                raise
+            self._start_and_connect(exc)
+
+    def _start_and_connect(self, first: ServiceError) -> None:
+        """Also when a stranger answered: its port may come from an endpoint file that a dead service left behind."""
+        deadline = time.monotonic() + self._start_timeout_s
+        started, pause_s, last = start_service(self._folder, self._arguments), _FIRST_PAUSE_S, first
+        try:
+            while time.monotonic() < deadline:
+                if started.process.poll() is not None:
+                    started = self._again(started)
+                try:
+                    self._prove(read_endpoint(self._folder))
+                    return
+                except (ServiceUnreachableError, ServiceNotTrustedError) as exc:
+                    last = exc
+                time.sleep(pause_s)
+                pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
+        finally:
+            started.close()
+        raise last
+
+    def _again(self, ended: StartedService) -> StartedService:
+        """Another service was on its way up or down when ours came: take its place. Raises why ours failed."""
+        failure = ended.failure()
+        ended.close()
+        if failure is not None:
+            raise failure
+        return start_service(self._folder, self._arguments)
+
+    def _prove(self, endpoint: Endpoint) -> None:
+        """Connect and let the service prove that it knows our token, on this very connection."""
+        self._token = read_token(self._folder)
+        nonce = secrets.token_hex(16)
+        connection = http.client.HTTPConnection(HOST, endpoint.port, timeout=_PROOF_TIMEOUT_S)
+        try:
+            connection.request("GET", f"/v1/hello?nonce={nonce}")
+            answer = json.loads(connection.getresponse().read(65536))
+            proof, protocol = str(answer["proof"]), int(answer["protocol"])
+        except GONE as exc:
+            connection.close()
+            raise ServiceUnreachableError("the service does not answer", "start it anew", detail=str(exc)) from exc
+        except (ValueError, KeyError, TypeError) as exc:
+            connection.close()
+            raise _stranger(endpoint) from exc
+        if not same(proof, service_proof(self._token, nonce, endpoint.port)):
+            connection.close()
+            raise _stranger(endpoint)
+        if protocol != PROTOCOL:
+            connection.close()
+            age = "an older" if protocol < PROTOCOL else "a newer"
+            what = f"the running service belongs to {age} Mapreel (protocol {protocol}, this one speaks {PROTOCOL})"
+            raise ServiceRefusedError(what, "stop it with that version's “mapreel service stop”, then try again")
+        connection.sock.settimeout(TIMEOUT_S)
+        self._connection = connection
+
+
+def _stranger(endpoint: Endpoint) -> ServiceNotTrustedError:
+    what = f"the program on port {endpoint.port} cannot prove to be the service of Mapreel"
+    return ServiceNotTrustedError(what, "end that program, then try again")
+
+
+def read_answer(response: http.client.HTTPResponse) -> dict[str, Any]:
+    """The JSON object of an answer. Raises the error that the service sent."""
+    data = response.read()
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        answer = {}
+    if response.status < 400 and isinstance(answer, dict):
+        return answer
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(error, dict):
+        raise ServiceRefusedError(f"the service refused the request (HTTP {response.status})", "look at its log")
+    raise error_from_dict(error)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start the service as a process of its own that outlives the one that needed it first."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mapreel.core.contract.errors import MapreelError, ServiceUnreachableError, error_from_dict
+
+if TYPE_CHECKING:
+    from mapreel.core.contract.state_folder import StateFolder
+
+PYTHON_VARIABLE = "MAPREEL_PYTHON"  # hosts run on a Python of their own that has no service
+
+
+class _Detached(subprocess.Popen[bytes]):
+    """A process that outlives the one who started it: nobody waits for it, and that is no mistake to warn of."""
+
+    def __del__(self) -> None:
+        """Leave it alone."""
+
+
+@dataclass(frozen=True)
+class StartedService:
+    """The process that was started, and the file that its words go to; close it when the service answers."""
+
+    process: subprocess.Popen[bytes]
+    words: Any
+
+    def failure(self) -> MapreelError | None:
+        """Why it ended, None while it runs or when it found another service running."""
+        if self.process.poll() in (None, 0):
+            return None
+        self.words.seek(0)
+        lines = self.words.read().decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        try:
+            return error_from_dict(json.loads(lines[-1]))
+        except (ValueError, AttributeError):
+            what = f"the service could not start (exit code {self.process.returncode})"
+            remedy = "run it by hand: python -m mapreel.core.service"
+            return ServiceUnreachableError(what, remedy, detail="\n".join(lines))
+
+    def close(self) -> None:
+        """Let go of the file; the service goes on."""
+        self.words.close()
+
+
+def _detached() -> dict[str, Any]:
+    if sys.platform == "win32":
+        flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        return {"creationflags": flags}
+    return {"start_new_session": True}
+
+
+def start_service(folder: StateFolder, arguments: tuple[str, ...] = ()) -> StartedService:
+    """Start a service for this state folder. Raises ServiceUnreachableError when there is no such program."""
+    python = os.environ.get(PYTHON_VARIABLE) or sys.executable
+    words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the answer
+    command = [python, "-m", "mapreel.core.service", "--state", str(folder.root), *arguments]
+    try:
+        process = _Detached(
+            command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, close_fds=True, **_detached()
+        )
+    except OSError as exc:
+        words.close()
+        remedy = f"let {PYTHON_VARIABLE} name the Python of Mapreel"
+        raise ServiceUnreachableError(f"{python} could not be started", remedy, detail=str(exc)) from exc
+    return StartedService(process, words)

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The HTTP interface: what a panel, a node or the command line can ask. JSON in, JSON or server-sent events out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from mapreel.core.contract.errors import (
+    DiskFullError,
+    JobStateError,
+    MapreelError,
+    OutputError,
+    ServiceRefusedError,
+    UnknownJobError,
+    UsageError,
+)
+from mapreel.core.contract.jobs import JobState
+from mapreel.core.contract.paths import inside_roots
+from mapreel.core.contract.proof import NONCE, service_proof
+from mapreel.core.contract.requests import request_from_json
+from mapreel.core.contract.state_folder import PROTOCOL
+from mapreel.core.contract.strict_json import parse_json
+from mapreel.core.contract.takes import claim_take, is_file_take, release_take, resume_take
+from mapreel.core.service.event_stream import event_stream
+from mapreel.core.service.guard import read_body, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request as HttpRequest
+    from starlette.types import Lifespan
+
+    from mapreel.core.contract.requests import Request
+    from mapreel.core.service.event_stream import Changes
+    from mapreel.core.service.queue import Queue
+    from mapreel.core.settings import Settings
+
+_KEY = re.compile(r"[0-9a-zA-Z_-]{8,64}")
+_NUMBER = re.compile(r"[0-9]{1,15}")
+_STATUS: list[tuple[type[MapreelError], int]] = [
+    (UsageError, 400),
+    (UnknownJobError, 404),
+    (JobStateError, 409),
+    (ServiceRefusedError, 400),
+    (DiskFullError, 507),
+    (OutputError, 400),
+]
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the handlers work with."""
+
+    queue: Queue
+    changes: Changes
+    settings: Settings
+    token: str
+    port: int
+    poke: Callable[[], None]  # wakes the lane
+    stop: Callable[[], None]  # ends the service
+    facts: Callable[[], dict[str, Any]]  # for GET /v1/status
+
+
+def _number(request: HttpRequest, name: str, default: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not _NUMBER.fullmatch(text):
+        raise UsageError(f"{name} is “{text[:40]}”", "give a whole number")
+    return int(text)
+
+
+def _state(request: HttpRequest) -> JobState | None:
+    text = request.query_params.get("state")
+    if text is not None and text not in set(JobState):
+        raise UsageError(f"the state “{text[:40]}” is unknown", "use one of " + ", ".join(JobState))
+    return JobState(text) if text else None
+
+
+def make_take(request: Request) -> Path | None:
+    """The take that the job will write: a new one, or for a resumed request the one that it names."""
+    out = getattr(request, "out", None)
+    if out is None:
+        return None
+    return resume_take(Path(out)) if getattr(request, "resume", False) else claim_take(Path(out))
+
+
+def _undo_take(take: Path | None, request: Request) -> None:
+    if take is not None and not getattr(request, "resume", False):
+        release_take(take)
+        if not is_file_take(take):
+            take.rmdir()
+
+
+def submit(service: Service, body: Any) -> dict[str, Any]:
+    """Check the request, claim its take, store the job. The same key again gives the same job. Raises UsageError."""
+    if not isinstance(body, dict) or set(body) - {"key", "request", "priority"}:
+        raise UsageError("the body of a submission has key, request and priority", "send these three")
+    key, priority = body.get("key"), body.get("priority", 0)
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        raise UsageError("the key of the submission is missing or malformed", "send 8 to 64 letters and digits")
+    if not isinstance(priority, int) or isinstance(priority, bool) or not -100 <= priority <= 100:
+        raise UsageError("the priority is no number from -100 to 100", "leave it out")
+    request = request_from_json(body.get("request"))
+    for name, path in request.paths():
+        if not inside_roots(path, service.settings.roots):
+            raise UsageError(f"the path of {name} lies outside the configured folders", "choose another", file=path)
+    return service.queue.show(service.queue.find_key(key) or _store(service, key, request, priority))
+
+
+def _store(service: Service, key: str, request: Request, priority: int) -> str:
+    take = make_take(request)
+    try:
+        job = service.queue.submit(key, request.to_json(), str(take) if take else None, priority)
+    except MapreelError:
+        _undo_take(take, request)
+        raise
+    service.poke()
+    return job
+
+
+class Handlers:
+    """One method a route."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def hello(self, request: HttpRequest) -> Response:
+        """Prove that we know the token. Open to all: a client asks before it shows its own token."""
+        nonce = request.query_params.get("nonce", "")
+        if not NONCE.fullmatch(nonce):
+            raise UsageError("the nonce is malformed", "send 32 to 64 hexadecimal digits")
+        proof = service_proof(self._service.token, nonce, self._service.port)
+        return JSONResponse({"service": "mapreel", "protocol": PROTOCOL, "proof": proof})
+
+    async def status(self, _request: HttpRequest) -> Response:
+        return JSONResponse(await run_in_threadpool(self._service.facts))
+
+    async def jobs(self, request: HttpRequest) -> Response:
+        """GET lists, POST submits."""
+        if request.method == "POST":
+            return await self._submit(request)
+        state, after, limit = _state(request), _number(request, "after", 0), _number(request, "limit", 100)
+        rows = await run_in_threadpool(self._service.queue.listing, state, after=after, limit=limit)
+        return JSONResponse({"jobs": rows})
+
+    async def _submit(self, request: HttpRequest) -> Response:
+        settings = self._service.settings
+        body = await read_body(request, settings.max_body_bytes, settings.body_timeout_s)
+        if isinstance(body, Response):
+            return body
+        row = await run_in_threadpool(submit, self._service, parse_json(body))
+        return JSONResponse(row, 201)
+
+    async def job(self, request: HttpRequest) -> Response:
+        return JSONResponse(await run_in_threadpool(self._service.queue.show, request.path_params["job"]))
+
+    async def step(self, request: HttpRequest) -> Response:
+        """Cancel, pause, resume or retry: recorded when this answers; the compute process hears of it at once."""
+        queue, job = self._service.queue, request.path_params["job"]
+        steps = {"cancel": queue.cancel, "pause": queue.pause, "resume": queue.resume, "retry": queue.retry}
+        step = steps.get(request.path_params["step"])
+        if step is None:
+            raise HTTPException(404)
+        await run_in_threadpool(step, job)
+        self._service.poke()
+        return JSONResponse(await run_in_threadpool(queue.show, job))
+
+    async def events(self, request: HttpRequest) -> Response:
+        """Server-sent events of a job from after `Last-Event-ID` on, until the job is over."""
+        job, after = request.path_params["job"], request.headers.get("last-event-id", "0")
+        if not _NUMBER.fullmatch(after):
+            raise UsageError("the Last-Event-ID is no number", "leave it out")
+        await run_in_threadpool(self._service.queue.show, job)  # an unknown job is a 404, not an empty stream
+        stream = event_stream(self._service.queue, self._service.changes, job, int(after))
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    async def stop(self, _request: HttpRequest) -> Response:
+        self._service.stop()
+        return JSONResponse({"stopping": True})
+
+
+async def _say_error(_request: HttpRequest, exc: Exception) -> Response:
+    assert isinstance(exc, MapreelError)
+    status = next((number for kind, number in _STATUS if isinstance(exc, kind)), 500)
+    return refusal(status, exc)
+
+
+async def _say_http_error(_request: HttpRequest, exc: Exception) -> Response:
+    status = int(getattr(exc, "status_code", 500))
+    return refusal(status, ServiceRefusedError(f"the service has no such address or method ({status})", "see the docs"))
+
+
+def make_app(service: Service, lifespan: Lifespan[Starlette]) -> Starlette:
+    """The application without its guard."""
+    handlers = Handlers(service)
+    return Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/v1/hello", handlers.hello, methods=["GET"]),
+            Route("/v1/status", handlers.status, methods=["GET"]),
+            Route("/v1/jobs", handlers.jobs, methods=["GET", "POST"]),
+            Route("/v1/jobs/{job}", handlers.job, methods=["GET"]),
+            Route("/v1/jobs/{job}/events", handlers.events, methods=["GET"]),
+            Route("/v1/jobs/{job}/{step}", handlers.step, methods=["POST"]),
+            Route("/v1/stop", handlers.stop, methods=["POST"]),
+        ],
+        exception_handlers={MapreelError: _say_error, 404: _say_http_error, 405: _say_http_error},
+    )

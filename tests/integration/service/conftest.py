@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real service for each test that asks: own state folder, own processes, all of them gone afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from mapreel.core.contract.client import ServiceClient
+from mapreel.core.contract.requests import RenderRequest
+from mapreel.core.contract.state_folder import state_folder
+
+HERE = Path(__file__).parent
+RUNNERS = ("--runners", "service_runners")
+LIMIT_S = 60.0  # for what happens within a second on an idle machine
+
+
+def await_true(ask, what="it", limit_s=LIMIT_S):
+    """Ask again and again until the answer is true."""
+    deadline = time.monotonic() + limit_s
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, f"{what} did not happen within {limit_s} s"
+        time.sleep(0.005)
+    return answer
+
+
+def processes_of(root):
+    """Pids of all live processes that carry this state folder in their command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes()
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if str(root).encode() in words and state != "Z" and int(entry.name) != os.getpid():
+                found.append(int(entry.name))
+    return found
+
+
+class House:
+    """One state folder with its service, and scripts of the test runner to submit."""
+
+    def __init__(self, root):
+        self.root = root
+        self.folder = state_folder(root / "state")
+        self.jobs = 0
+
+    def client(self, **options):
+        options.setdefault("arguments", RUNNERS)
+        return ServiceClient(self.folder.root, **options)
+
+    def request(self, out=None, resume=False, **script):
+        self.jobs += 1
+        path = self.root / f"script{self.jobs}.json"
+        path.write_text(json.dumps({"frames": 5, **script}))
+        return RenderRequest(
+            labels=str(path), model="street", out=str(out or self.root / f"take{self.jobs}"), resume=resume
+        )
+
+    def start(self, *words):
+        """Start a service by hand; gives the process."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "mapreel.core.service", "--state", str(self.folder.root), *RUNNERS, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def endpoint(self):
+        return json.loads(self.folder.endpoint.read_text())
+
+    def read_queue(self, sql, *values):
+        connection = sqlite3.connect(self.folder.database)
+        try:
+            return connection.execute(sql, values).fetchall()
+        finally:
+            connection.close()
+
+    def kill_service(self):
+        os.kill(self.endpoint()["pid"], signal.SIGKILL)
+
+    def frames(self, take):
+        return sorted(path.name for path in Path(take).iterdir())
+
+    def clean(self):
+        deadline = time.monotonic() + 20
+        while (alive := processes_of(self.root)) and time.monotonic() < deadline:
+            for pid in alive:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.01)
+        assert not alive
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """A state folder of the test's own; whatever process it leads to is ended."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("MAPREEL_GRACE_S", "2")
+    monkeypatch.setenv("MAPREEL_IDLE_S", "120")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    house = House(tmp_path)
+    yield house
+    house.clean()
+
+
+@pytest.fixture
+def await_it():
+    return await_true
