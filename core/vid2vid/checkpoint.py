@@ -15,17 +15,16 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from mapreel.core.contract.errors import DamagedModelError, MissingModelError, PickleRefusedError
+from mapreel.core.contract.errors import DamagedModelError, MissingModelError
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.vid2vid.config import FORMAT_NAME, FORMAT_VERSION, GeneratorConfig, config_from_dict
 from mapreel.core.vid2vid.inputs import ClassTable
 from mapreel.core.vid2vid.looks import SAMPLES, Looks
+from mapreel.core.vid2vid.models import find_model
 from mapreel.core.vid2vid.network import Generator
 
 T = TypeVar("T")
-MODEL_FILE = "model.safetensors"
 LARGEST_MODEL_BYTES = 4 << 30
-_PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
 
 
 @dataclass(frozen=True)
@@ -43,40 +42,6 @@ class Model:
     @property
     def config(self) -> GeneratorConfig:
         return self.generator.config
-
-
-def shipped_models() -> dict[str, Path]:
-    """Models that come with Mapreel: name -> folder."""
-    root = Path(__file__).parents[2] / "resources" / "models"
-    return {p.parent.name: p.parent for p in sorted(root.glob(f"*/{MODEL_FILE}"))}
-
-
-def find_model(name: str) -> Path:
-    """The weights file that `--model NAME|DIR|FILE` means.
-
-    Raises:
-        PickleRefusedError: a pickle file, which could run code when opened.
-        MissingModelError: no such model; names those there are.
-    """
-    path = Path(name)
-    if path.suffix.lower() in _PICKLES:
-        raise PickleRefusedError(
-            f"{name} is a pickle file, which can run any code when it is opened, so it is never opened here",
-            "ask its maker for safetensors or train the model with `mapreel train`",
-            file=name,
-        )
-    if path.is_file():
-        return path
-    if (path / MODEL_FILE).is_file():
-        return path / MODEL_FILE
-    shipped = shipped_models()
-    if name in shipped:
-        return shipped[name] / MODEL_FILE
-    raise MissingModelError(
-        f"there is no model called {name}",
-        f"give a folder that holds {MODEL_FILE} or one of: {', '.join(shipped) or 'none is installed'}",
-        file=name,
-    )
 
 
 def load_model(name: str) -> Model:

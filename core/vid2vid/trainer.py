@@ -19,13 +19,14 @@ from mapreel.core.contract.errors import DamagedModelError, ModelMismatchError
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.quality import LpipsSqueeze
-from mapreel.core.vid2vid.checkpoint import MODEL_FILE, load_strictly, save_model
+from mapreel.core.vid2vid.checkpoint import load_strictly, save_model
 from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.dataset import CropStream, StreamSample, TrainingShot, check_shots
 from mapreel.core.vid2vid.discriminator import MultiScaleDiscriminator
 from mapreel.core.vid2vid.inputs import ClassTable, FrameInputs, tensor_to_picture
 from mapreel.core.vid2vid.looks import gather_looks
 from mapreel.core.vid2vid.losses import critic_hinge, feature_matching, generator_hinge, steadiness
+from mapreel.core.vid2vid.models import MODEL_FILE
 from mapreel.core.vid2vid.network import Generator
 from mapreel.core.vid2vid.precision import fast_precision
 
