@@ -93,7 +93,7 @@ class Attempts:
             "UPDATE jobs SET progress = ?, best_done = max(best_done, ?) WHERE id = ? AND state = 'running'"
             " AND EXISTS (SELECT 1 FROM attempts WHERE job = jobs.id AND number = ? AND attempts.state = 'running')"
         )
-        with self._ledger.writing() as db:
+        with self._ledger.writing(durable=False) as db:
             if db.execute(sql, (text, progress.done, claim.job, claim.attempt)).rowcount == 0:
                 return False
             db.execute("DELETE FROM events WHERE job = ? AND kind = 'progress'", (claim.job,))

@@ -40,8 +40,13 @@ class Ledger:
                 raise translate(exc, self._path) from exc
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction, synced to the disk at its end; `durable=False` for what may be lost with the power only.
+
+        Nobody who cancels then waits for the syncs of progress.
+        """
         with self.reading() as db:
+            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
