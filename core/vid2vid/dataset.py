@@ -26,6 +26,10 @@ from mapreel.core.vid2vid.inputs import ClassTable, FrameInputs, encode_frame, p
 from mapreel.core.vid2vid.looks import instance_means
 
 
+MIRRORED = 0.3
+"""Share of streams that are mirrored left to right, coordinates included: more facades and cars from the same shot."""
+
+
 @dataclass(frozen=True)
 class TrainingShot:
     """All frames of one shot, decoded once."""
@@ -113,6 +117,12 @@ class StreamSample:
     truth: Tensor  # [1, 3, h, w] -1..1
     steady: Tensor  # [1, 1, h, w] 0..1, how well the true frame before predicts this one along the motion
 
+    def mirrored(self) -> StreamSample:
+        """Left and right exchanged in everything, also in the coordinates: the sun stays on its side of the street."""
+        inputs = FrameInputs(self.inputs.labels.flip(-1), self.inputs.extras.flip(-1))
+        others = (t.flip(-1) for t in (self.warped, self.valid, self.truth, self.steady))
+        return StreamSample(inputs, *others)
+
 
 class CropStream:
     """Follows one crop through a shot; `next()` gives the sample, `keep()` takes the network's answer back."""
@@ -132,6 +142,7 @@ class CropStream:
         y, x = int(self._random.integers(0, h - ch + 1)), int(self._random.integers(0, w - cw + 1))
         y, x = y - y % 2, x - x % 2
         self._window = (slice(y, y + ch), slice(x, x + cw))
+        self._mirrored = bool(self._random.random() < MIRRORED)
         self._gap = int(self._random.choice([1, 1, 1, 2, 3, 4]))
         self._index = int(self._random.integers(0, len(self._shot)))
         self._left = int(self._random.integers(1, 11))
@@ -153,13 +164,14 @@ class CropStream:
         )
         truth = shot.colors[index][window].astype(np.float32) / 127.5 - 1.0
         warped, valid, steady = self._compensate(truth)
-        return StreamSample(
+        sample = StreamSample(
             inputs,
             picture_to_tensor(warped),
             picture_to_tensor(valid[..., None].astype(np.float32)),
             picture_to_tensor(truth),
             picture_to_tensor(steady[..., None].astype(np.float32)),
         )
+        return sample.mirrored() if self._mirrored else sample
 
     def _compensate(
         self, truth: NDArray[np.float32]
@@ -186,7 +198,8 @@ class CropStream:
         if self._left <= 0 or following >= len(self._shot) or self._shot.motions is None:
             self._restart()
             return
-        self._memory, self._before, self._index = output, self._index, following
+        self._memory = np.ascontiguousarray(output[:, ::-1]) if self._mirrored else output
+        self._before, self._index = self._index, following
 
 
 def check_shots(shots: list[TrainingShot], config: GeneratorConfig) -> None:

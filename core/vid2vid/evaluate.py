@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How good a model is on a shot with known true frames: LPIPS against class-mean paint, and flicker against the truth."""
+"""How good a model is on a shot with known true frames: LPIPS against class-mean paint, flicker against the truth."""
 
 from __future__ import annotations
 
@@ -50,9 +50,13 @@ class Evaluation:
 def render_shot(model_name: str, folder: Path, quality: Quality) -> tuple[Shot, Iterator[RenderedFrame]]:
     """Render a shot folder (`label/`, and `instance/`, `motion/` where there are any) in memory."""
     model = load_model(model_name)
-    parts = {k: str(folder / d) for k, d in (("instances", "instance"), ("motion", "motion")) if (folder / d).is_dir()}
     request = RenderRequest(
-        labels=str(folder / "label"), model=model_name, out=str(folder / "unused"), quality=quality, **parts
+        labels=str(folder.resolve() / "label"),
+        instances=_part(folder, "instance"),
+        motion=_part(folder, "motion"),
+        model=model_name,
+        out=str(folder.resolve() / "not-written"),
+        quality=quality,
     )
     shot = open_shot(model, request)
     renderer = Renderer(model, pick_device())
@@ -63,6 +67,10 @@ def render_shot(model_name: str, folder: Path, quality: Quality) -> tuple[Shot, 
             memory = yield from renderer.render(shot, segment, quality, memory)
 
     return shot, frames()
+
+
+def _part(folder: Path, name: str) -> str | None:
+    return str(folder.resolve() / name) if (folder / name).is_dir() else None
 
 
 def evaluate(model_name: str, folder: Path, weights: Path, quality: Quality = Quality.FULL) -> Evaluation:
