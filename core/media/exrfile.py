@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mapreel.core.media.files import (
     EXR_MAGIC,
     check_size,
+    check_suffix,
     damaged,
     limit_openimageio,
     oiio_message,
@@ -58,6 +59,7 @@ def _open(path: Path, frame: int | None, remedy: str) -> Iterator[tuple[oiio.Ima
         if path.suffix.lower() == ".exr":
             raise damaged(path, frame, "is called an EXR but does not begin like one")
         raise unsupported(path, frame, "is no EXR", remedy)
+    check_suffix(path, frame, "exr")
     source = oiio.ImageInput.open(str(path))
     if source is None:
         raise damaged(path, frame, "has a header that cannot be read", oiio_message())

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from types import MappingProxyType
 
 import OpenImageIO as oiio  # noqa: N813  # the library's own habit
 
@@ -40,6 +41,7 @@ _MAGICS = (
     (b"PK\x03\x04", "zip"),
     (b"%PDF", "pdf"),
 )
+_SUFFIXES = MappingProxyType({"png": (".png",), "jpeg": (".jpg", ".jpeg"), "exr": (".exr",)})
 
 
 def picture_name(path: Path, frame: int | None) -> str:
@@ -121,6 +123,15 @@ def kind_of(head: bytes) -> str:
     if head[4:8] == b"ftyp":
         return "mp4"
     return next((kind for magic, kind in _MAGICS if head.startswith(magic)), "")
+
+
+def check_suffix(path: Path, frame: int | None, kind: str) -> None:
+    """OpenImageIO chooses the reader by the name, so a name that lies is told here. Raises UnsupportedFileError."""
+    if path.suffix.lower() not in _SUFFIXES[kind]:
+        right = _SUFFIXES[kind][0]
+        raise unsupported(
+            path, frame, f"is {kind.upper()} by its content but not by its name", f"let it end in {right}"
+        )
 
 
 def check_size(

@@ -17,6 +17,7 @@ from mapreel.core.contract.takes import atomic_path
 from mapreel.core.media.exrfile import exr_size, read_exr
 from mapreel.core.media.files import (
     check_size,
+    check_suffix,
     damaged,
     kind_of,
     limit_openimageio,
@@ -52,6 +53,7 @@ def read_color(path: Path, *, frame: int | None = None) -> NDArray[np.uint8]:
         raise damaged(path, frame, f"is called a {path.suffix[1:].upper()} but does not begin like one")
     else:
         raise unsupported(path, frame, "is neither PNG nor JPEG", "save it as PNG")
+    check_suffix(path, frame, kind)
     pixels = _read_pixels(path, frame)
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
@@ -88,14 +90,20 @@ def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], *, lev
 
     Raises DiskFullError, OutputError; ValueError for an array that is no picture.
     """
+    path = Path(path)
     shaped = pixels[:, :, None] if pixels.ndim == 2 else pixels
-    if shaped.ndim != 3 or shaped.shape[2] not in (1, 3) or shaped.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"no PNG can hold {pixels.dtype} {pixels.shape}")
+    if (
+        path.suffix.lower() != ".png"
+        or shaped.ndim != 3
+        or shaped.shape[2] not in (1, 3)
+        or shaped.dtype not in (np.uint8, np.uint16)
+    ):
+        raise ValueError(f"no PNG called {path.name} can hold {pixels.dtype} {pixels.shape}")
     height, width, channels = shaped.shape
     spec = oiio.ImageSpec(width, height, channels, str(shaped.dtype))
     spec.attribute("png:compressionLevel", level)
     spec.attribute("png:filter", PNG_FILTER)
-    _write(Path(path), "png", spec, shaped)
+    _write(path, "png", spec, shaped)
 
 
 def write_exr(path: Path, pixels: NDArray[np.floating], *, channels: tuple[str, ...] = ("R", "G", "B")) -> None:
@@ -103,14 +111,15 @@ def write_exr(path: Path, pixels: NDArray[np.floating], *, channels: tuple[str, 
 
     Values beyond ±65504 become ±65504, as half has no more. Raises DiskFullError, OutputError; ValueError.
     """
-    if pixels.ndim != 3 or pixels.shape[2] != len(channels):
-        raise ValueError(f"no EXR with the channels {channels} can hold {pixels.shape}")
+    path = Path(path)
+    if path.suffix.lower() != ".exr" or pixels.ndim != 3 or pixels.shape[2] != len(channels):
+        raise ValueError(f"no EXR called {path.name} with the channels {channels} can hold {pixels.shape}")
     height, width, count = pixels.shape
     spec = oiio.ImageSpec(width, height, count, "half")
     spec.channelnames = channels
     spec.attribute("compression", "zip")
     spec.attribute("DateTime", "")  # else the clock goes into the file and no two are alike
-    _write(Path(path), "openexr", spec, np.clip(pixels, -65504.0, 65504.0).astype(np.float16))
+    _write(path, "openexr", spec, np.clip(pixels, -65504.0, 65504.0).astype(np.float16))
 
 
 def picture_size(path: Path, *, frame: int | None = None) -> tuple[int, int]:
@@ -130,6 +139,7 @@ def picture_size(path: Path, *, frame: int | None = None) -> tuple[int, int]:
     if kind == "exr":
         return exr_size(path, frame)
     if kind == "jpeg":
+        check_suffix(path, frame, kind)
         source, spec = _open_picture(path, frame)
         source.close()
         return int(spec.height), int(spec.width)
