@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measures the figures of docs/benchmarks.md anew: the very paths a user takes, files written and read again."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mapreel.core.contract.errors import OutputError
+from mapreel.core.contract.frames import FrameRange, find_sequence
+from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, Preset, Quality, RenderRequest
+from mapreel.core.demo import demo_shot, installed
+from mapreel.core.local import LocalContext, claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mapreel.core.contract.progress import Progress
+    from mapreel.core.contract.requests import Request
+
+    Show = Callable[[Progress], None]
+
+QUALITIES = (Quality.FULL, Quality.FAST)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    return {"processor": _processor(), "cores": os.cpu_count(), "threads": threads, **installed()}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def run(request: Request, show: Show) -> dict[str, Any]:
+    """Do one request here; gives its result and `wall_seconds`."""
+    started = time.perf_counter()
+    result: dict[str, Any] = claim(request).run(LocalContext(show))
+    return {**result, "wall_seconds": time.perf_counter() - started}
+
+
+def render_request(out: Path, model: str, frames: str | None = None) -> RenderRequest:
+    """The bundled shot with all its maps."""
+    shot = demo_shot()
+    return RenderRequest(
+        labels=str(shot / "label"),
+        instances=str(shot / "instance"),
+        motion=str(shot / "motion"),
+        model=model,
+        out=str(out),
+        frames=frames,
+    )
+
+
+def measure_render(folder: Path, model: str, frames: str | None, show: Show) -> dict[str, Any]:
+    """Frames a second of each quality on the bundled shot, PNGs written and read again included; a warm-up first."""
+    request = render_request(folder / "warm-up", model, frames)
+    first = next(iter(FrameRange.parse(frames))) if frames else find_sequence(request.labels).numbers[0]
+    run(replace(request, frames=str(first)), show)
+    figures = {}
+    for quality in QUALITIES:
+        result = run(replace(request, out=str(folder / quality.value), quality=quality), show)
+        names = ("frames", "seconds", "frames_per_second", "key_share", "wall_seconds")
+        figures[quality.value] = {name: result[name] for name in names}
+    return figures
+
+
+def measure_lpips(model: str, shot: Path, weights: Path) -> dict[str, Any]:
+    """LPIPS of the render and of class-mean paint against the true frames of `shot`, for each quality."""
+    from mapreel.core.vid2vid.evaluate import evaluate
+
+    figures = {}
+    for quality in QUALITIES:
+        found = evaluate(model, shot, weights, quality)
+        figures[quality.value] = {**asdict(found), "ratio": found.ratio}
+    return figures
+
+
+def measure_archive(folder: Path, source: Path, frames: str | None, preset: Preset, show: Show) -> dict[str, Any]:
+    """PSNR, bits per pixel and seconds of an archive: encoded to a file, decoded from it, compared with the source."""
+    import numpy as np
+
+    from mapreel.core.media.images import read_color
+    from mapreel.core.quality import psnr
+
+    archive, decoded = folder / "shot.nirv", folder / "decoded"
+    encoded = run(EncodeRequest(source=str(source), out=str(archive), frames=frames, preset=preset), show)
+    found = run(DecodeRequest(archive=str(archive), out=str(decoded)), show)
+    before, after = find_sequence(source).pattern, find_sequence(decoded)
+    values = [
+        psnr(read_color(before.path(n), frame=n), read_color(after.pattern.path(n), frame=n)) for n in after.numbers
+    ]
+    height, width = read_color(after.pattern.path(after.numbers[0])).shape[:2]
+    size = archive.stat().st_size
+    return {
+        "frames": len(values),
+        "width": width,
+        "height": height,
+        "bytes": size,
+        "bits_per_pixel": 8 * size / (len(values) * height * width),
+        "psnr_db": float(np.mean(values)),
+        "encode_seconds": encoded["wall_seconds"],
+        "decode_seconds": found["wall_seconds"],
+    }
+
+
+def measure_memory(folder: Path, model: str, counts: tuple[int, ...]) -> dict[str, Any]:
+    """Peak memory in MB of a process that renders so many frames (the bundled shot again and again), fast quality."""
+    figures = {}
+    for count in counts:
+        maps = folder / f"{count}-frames"
+        _long_shot(maps, count)
+        words = ["render", str(maps / "label"), "--instances", str(maps / "instance"), "--motion", str(maps / "motion")]
+        words += ["--model", model, "--quality", "fast", "--local", "--json", "--out", str(folder / f"{count}-out")]
+        figures[str(count)] = _peak_mb([sys.executable, "-m", "mapreel.core.cli", *words])
+        shutil.rmtree(folder / f"{count}-out")
+    return figures
+
+
+def _long_shot(maps: Path, count: int) -> None:
+    for kind in ("label", "instance", "motion"):
+        found = find_sequence(demo_shot() / kind)
+        (maps / kind).mkdir(parents=True)
+        for number in range(1, count + 1):
+            source = found.pattern.path(found.numbers[(number - 1) % len(found.numbers)])
+            shutil.copyfile(source, maps / kind / f"{number:04d}{source.suffix}")
+
+
+def _peak_mb(command: list[str]) -> float:
+    if sys.platform == "win32":
+        raise OutputError("peak memory is measured on Linux and macOS only", "leave out --memory")
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise OutputError(f"the render ended with exit code {process.returncode}", "look at what it said above")
+    return usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`mapreel archive`: shots into neural archives and back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from mapreel.core.commands.console import Console, duration
+from mapreel.core.commands.options import Fps, Frames, Json, Local, absolute
+from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, ImageFormat, Preset, VerifyRequest
+
+app = typer.Typer(no_args_is_help=True, help="Store shots as neural archives (.nirv) and bring them back.")
+
+Archive = Annotated[str, typer.Argument(metavar="IN.nirv", help="A neural archive.")]
+
+
+@app.command()
+def encode(
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="A folder, a pattern (name.####.png) or a movie.")],
+    out: Annotated[str, typer.Argument(metavar="OUT.nirv", help="The archive; if it is there, OUT_v002.nirv is made.")],
+    psnr: Annotated[float | None, typer.Option(metavar="DB", help="Aim at this quality.")] = None,
+    bpp: Annotated[float | None, typer.Option(metavar="X", help="Aim at so many bits a pixel.")] = None,
+    size: Annotated[float | None, typer.Option(metavar="MB", help="Aim at this file size.")] = None,
+    preset: Annotated[Preset, typer.Option(help="How long the encode may take.")] = Preset.GOOD,
+    profile: Annotated[str, typer.Option(metavar="nirvana|reel", help="Which codec.")] = "nirvana",
+    frames: Frames = None,
+    fps: Fps = 24.0,
+    local: Local = False,
+    as_json: Json = False,
+) -> None:
+    """Fit a neural archive to a shot."""
+    from mapreel.core.commands.preflight import check_encode
+    from mapreel.core.commands.submission import run_request
+
+    request = EncodeRequest(
+        source=absolute(source),
+        out=absolute(out),
+        frames=frames,
+        fps=fps,
+        profile=profile,
+        preset=preset,
+        psnr_db=psnr,
+        bits_per_pixel=bpp,
+        size_mb=size,
+    )
+    check_encode(request)
+    console = Console(json=as_json)
+    done = run_request(console, request, local=local)
+    console.result(done.to_dict(), [*story(done.result), done.take or ""])
+
+
+@app.command()
+def decode(
+    archive: Archive,
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A folder for the frames; if it is there, OUT_v002.")],
+    frames: Frames = None,
+    image_format: Annotated[ImageFormat, typer.Option("--format", help="Files of the take.")] = ImageFormat.PNG,
+    local: Local = False,
+    as_json: Json = False,
+) -> None:
+    """Write the frames of an archive, all or some, as pictures."""
+    from mapreel.core.commands.preflight import check_archive
+    from mapreel.core.commands.submission import run_request
+
+    request = DecodeRequest(archive=absolute(archive), out=absolute(out), frames=frames, image_format=image_format)
+    check_archive(request)
+    console = Console(json=as_json)
+    done = run_request(console, request, local=local)
+    console.result(done.to_dict(), [*story(done.result), done.take or ""])
+
+
+@app.command()
+def verify(archive: Archive, local: Local = False, as_json: Json = False) -> None:
+    """Read an archive from end to end and say whether it is whole."""
+    from mapreel.core.commands.preflight import check_archive
+    from mapreel.core.commands.submission import run_request
+
+    request = VerifyRequest(archive=absolute(archive))
+    check_archive(request)
+    console = Console(json=as_json)
+    done = run_request(console, request, local=local)
+    console.result(done.to_dict(), story(done.result))
+
+
+def story(result: dict[str, Any]) -> list[str]:
+    """The figures of a result as one line each."""
+    return [f"{name.replace('_', ' ')}: {_shown(name, value)}" for name, value in result.items() if name != "take"]
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, float):
+        return duration(value) if name.endswith("seconds") and value >= 60 else f"{value:.3f}".rstrip("0").rstrip(".")
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that several commands share, and how what is typed becomes what a request takes."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mapreel.core.contract.errors import UsageError
+
+Json = Annotated[bool, typer.Option("--json", help="The result as one JSON object on stdout, for machines.")]
+Local = Annotated[bool, typer.Option("--local", help="Work in this process, without the background service.")]
+Frames = Annotated[
+    str | None, typer.Option(metavar="RANGE", help="Frame numbers such as 1001-1100x2,1200; all when left out.")
+]
+Fps = Annotated[float, typer.Option(metavar="R", help="Frames a second of a movie.")]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def absolute(text: str) -> str:
+    """The path (or pattern) as the service takes it: absolute, `~` and `..` worked out, spelled as it was otherwise."""
+    path = os.path.expanduser(text)  # noqa: PTH111 - a Path would drop what the artist wrote
+    if ".." in Path(path).parts:
+        return os.path.realpath(path)
+    return os.path.abspath(path)  # noqa: PTH100
+
+
+def optional(text: str | None) -> str | None:
+    """As `absolute`, for an option that may be left out."""
+    return None if text is None else absolute(text)
+
+
+def model_name(text: str) -> str:
+    """A folder or file that is there as its whole path; everything else as the name of a shipped model."""
+    if Path(text).expanduser().exists() or not _NAME.fullmatch(text):
+        return absolute(text)
+    return text
+
+
+def references(words: list[str]) -> tuple[tuple[int, str], ...]:
+    """`N=FILE …` as pairs. Raises UsageError."""
+    found = []
+    for word in words:
+        number, equals, file = word.partition("=")
+        if not equals or not file or not re.fullmatch(r"-?[0-9]{1,9}", number):
+            raise UsageError(
+                f"--reference is “{word[:100]}”", "write the frame number and the file, as in 1001=look.png"
+            )
+        found.append((int(number), absolute(file)))
+    return tuple(found)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks at what a request names before it is queued, so that a slip costs no take, no service and no wait.
+
+Names and headers only; pixels are read, and checked again, by the job.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mapreel.core.contract.errors import MissingInputError, ModelMismatchError, OutputError, UsageError
+from mapreel.core.contract.frames import IMAGE_SUFFIXES, FrameRange, SequencePattern, find_sequence
+from mapreel.core.contract.takes import is_file_take
+
+if TYPE_CHECKING:
+    from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, RenderRequest, VerifyRequest
+
+HEADERS = 2000  # a shot; of a longer sequence the job itself reads the headers
+LARGEST_HEADER_BYTES = 1 << 20  # classes, config and story of a model are some kilobytes
+_OTHER_MOVIES = frozenset({".avi", ".webm", ".gif", ".mpg", ".mpeg", ".wmv", ".mxf"})
+
+
+def check_render(request: RenderRequest) -> None:
+    """Raises InputError (maps missing, gappy, of mixed sizes), ModelError (no such model, a pickle), OutputError."""
+    from mapreel.core.media.sequence import MapKind, open_maps
+    from mapreel.core.vid2vid.models import find_model
+
+    _check_out(request.out)
+    find_model(request.model)
+    frames = FrameRange.parse(request.frames) if request.frames else None
+    if len(find_sequence(request.labels).numbers) <= HEADERS and len(frames or ()) <= HEADERS:
+        open_maps(request.labels, MapKind.LABEL, frames, request.missing)
+    for source in (request.instances, request.motion):
+        if source is not None:
+            find_sequence(source)
+    for number, file in request.reference:
+        if not Path(file).is_file():
+            raise MissingInputError(
+                f"the reference of frame {number}, {file}, is not there", "check its name", file=file
+            )
+
+
+def check_palette(request: RenderRequest, name: str) -> None:
+    """Compare the maps' palette with the model's classes, by id and name. Raises ModelMismatchError, InputError."""
+    from mapreel.core.media.palettes import load_palette
+    from mapreel.core.vid2vid.models import find_model
+
+    palette = load_palette(name)
+    known = _classes(find_model(request.model))
+    for entry in palette.classes if known else ():
+        if known.get(entry.id, "") == entry.name:
+            continue
+        other = f"“{known[entry.id]}”" if entry.id in known else "nothing"
+        said = f"“{entry.name}” in the palette {palette.name} and {other} in the model {request.model}"
+        raise ModelMismatchError(
+            f"the label id {entry.id} is {said}",
+            "use a model that was trained on these classes, or remap the label ids",
+        )
+
+
+def _classes(model: Path) -> dict[int, str]:
+    """Ids and names in a model's header; nothing where it cannot be read, for the job then says why."""
+    try:
+        with model.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, LARGEST_HEADER_BYTES)))
+        return {int(entry["id"]): str(entry["name"]) for entry in json.loads(header["__metadata__"]["classes"])}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return {}
+
+
+def check_encode(request: EncodeRequest) -> None:
+    """Raises InputError for a source that is not there, UsageError for an archive with another ending."""
+    _check_out(request.out)
+    if Path(request.out).suffix.lower() != ".nirv":
+        raise UsageError(f"the archive {request.out} has another ending", "call it name.nirv", file=request.out)
+    path = Path(request.source)
+    if path.is_dir() or SequencePattern.looks_like(request.source):
+        find_sequence(request.source)
+    elif not path.is_file():
+        raise MissingInputError(f"{request.source} does not exist", "check the name", file=request.source)
+
+
+def check_archive(request: DecodeRequest | VerifyRequest) -> None:
+    """Raises MissingInputError when the archive is not there."""
+    if not Path(request.archive).is_file():
+        what = f"the archive {request.archive} " + (
+            "is a folder" if Path(request.archive).is_dir() else "does not exist"
+        )
+        raise MissingInputError(what, "give the .nirv file", file=request.archive)
+
+
+def _check_out(out: str) -> None:
+    """One picture or a file that is there, where the folder of the take should be, is a slip and no earlier take."""
+    path = Path(out)
+    if is_file_take(path):
+        return
+    if path.is_file():
+        raise OutputError(f"{out} is a file and not a folder", "choose another output folder", file=out)
+    if path.suffix.lower() in IMAGE_SUFFIXES | _OTHER_MOVIES:
+        raise UsageError(
+            f"{out} would be one file of a kind that is not written", "give a folder or name.mp4", file=out
+        )

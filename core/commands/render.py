@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`mapreel render`: label maps in, photoreal frames or a movie out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mapreel.core.commands.console import Console, duration
+from mapreel.core.commands.options import Fps, Frames, Json, Local, absolute, model_name, optional, references
+from mapreel.core.contract.frames import MissingFrames
+from mapreel.core.contract.requests import ImageFormat, Quality, RenderRequest
+
+if TYPE_CHECKING:
+    from mapreel.core.commands.submission import Finished
+
+
+def render(
+    labels: Annotated[str, typer.Argument(metavar="LABELS", help="Label maps: a folder or a pattern (name.####.png).")],
+    model: Annotated[str, typer.Option(metavar="NAME|DIR", help="A shipped model by its name, or a folder.")],
+    out: Annotated[str, typer.Option(metavar="DIR|MOVIE", help="The take; if it is there, DIR_v002 is made.")],
+    instances: Annotated[
+        str | None, typer.Option(metavar="MAPS", help="Instance maps, numbered as the labels.")
+    ] = None,
+    motion: Annotated[str | None, typer.Option(metavar="MAPS", help="Motion vectors, as EXR.")] = None,
+    reference: Annotated[
+        list[str] | None, typer.Option(metavar="N=FILE", help="A true picture of frame N; may be given often.")
+    ] = None,
+    palette: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="The palette of these maps: checked against the model.")
+    ] = None,
+    frames: Frames = None,
+    fps: Fps = 24.0,
+    quality: Annotated[Quality, typer.Option(help="full: each frame by the network; fast: key frames only.")] = (
+        Quality.FULL
+    ),
+    missing: Annotated[MissingFrames, typer.Option(help="What happens to planned frames that are not there.")] = (
+        MissingFrames.ERROR
+    ),
+    image_format: Annotated[ImageFormat, typer.Option("--format", help="Files of the take.")] = ImageFormat.PNG,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on in the take that --out names.")] = False,
+    local: Local = False,
+    as_json: Json = False,
+) -> None:
+    """Turn label maps into photoreal frames or a movie (.mp4)."""
+    from mapreel.core.commands.preflight import check_palette, check_render
+    from mapreel.core.commands.submission import run_request
+
+    request = RenderRequest(
+        labels=absolute(labels),
+        model=model_name(model),
+        out=absolute(out),
+        instances=optional(instances),
+        motion=optional(motion),
+        frames=frames,
+        fps=fps,
+        quality=quality,
+        missing=missing,
+        image_format=image_format,
+        reference=references(reference or []),
+        resume=resume,
+    )
+    check_render(request)
+    if palette is not None:
+        check_palette(request, palette)
+    console = Console(json=as_json)
+    done = run_request(console, request, local=local)
+    console.result(done.to_dict(), _story(done))
+
+
+def _story(done: Finished) -> list[str]:
+    result, take = done.result, done.take or ""
+    kept = result["frames"] - result["rendered"]
+    pace = f", {result['frames_per_second']:.1f} frames/s" if result.get("frames_per_second") else ""
+    stood = f", {kept} of them stood there" if kept else ""
+    name = Path(take).name
+    lines = [f"{result['frames']} frames in {duration(result['seconds'])}{pace}{stood}"]
+    lines += [str(note) for note in result.get("notes", [])]
+    return [*lines, f"{take}  (the take {name})" if Path(take).is_dir() else take]

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`mapreel train`: teach a model on the artist's own shots, in this process, resumable at any time."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mapreel.core.commands.console import Console, duration, table
+from mapreel.core.commands.options import Json
+from mapreel.core.contract.errors import CancelledError, DamagedFileError, MissingInputError, UsageError
+
+app = typer.Typer(no_args_is_help=True, help="Train a model on your own shots.")
+
+LOG_FILE = "log.jsonl"
+PACE_STEPS = 200  # the time of a step is the mean of so many
+
+
+@app.command()
+def teacher(
+    data: Annotated[
+        list[Path], typer.Option(metavar="DIR", help="A shot with color/ and label/ (instance/, motion/); often.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Checkpoint, log and, at the end, the model.")],
+    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Steps in all, those before a resume included.")],
+    name: Annotated[str | None, typer.Option(help="Name of the model; the name of --out when left out.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the model, kept inside it.")] = "",
+    palette: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Names of the classes.")] = None,
+    perceptual: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="LPIPS-SqueezeNet weights: trains on what the eye sees.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train the network that renders in full quality."""
+    from mapreel.core.commands.submission import Interrupted, on_interrupt
+    from mapreel.core.local import LocalContext
+
+    for folder in data:
+        if not folder.is_dir():
+            raise MissingInputError(f"the training shot {folder} is not there", "check its name", file=str(folder))
+    if out.is_file():
+        raise UsageError(f"{out} is a file and not a folder", "choose another --out", file=str(out))
+    from mapreel.core.vid2vid.train_job import run_train
+
+    console = Console(json=as_json)
+    with console.progress() as view:
+        context = LocalContext(view.show)
+        try:
+            with on_interrupt(context.stop):
+                result = run_train(
+                    data,
+                    out,
+                    steps=steps,
+                    context=context,
+                    resume=resume,
+                    name=name,
+                    licence=licence,
+                    palette=palette,
+                    perceptual=perceptual,
+                    story={"command": shlex.join(["mapreel", *sys.argv[1:]])},
+                )
+        except CancelledError as exc:
+            raise Interrupted(f"cancelled; a checkpoint stands in {out}", "add --resume to go on") from exc
+    console.result(result, [f"trained {result['steps']} steps", str(result["model"])])
+
+
+@app.command()
+def status(
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="The --out of a training.")], as_json: Json = False
+) -> None:
+    """Say how far a training is, from its log."""
+    last, seconds, started = _read_log(out / LOG_FILE)
+    losses = {key: value for key, value in last.items() if key not in {"step", "seconds"}}
+    data = {"step": last["step"], "seconds_a_step": seconds, "seconds": started, "losses": losses}
+    rows = [["step", str(last["step"])], ["time a step", f"{seconds:.2f} s"], ["time so far", duration(started)]]
+    rows += [[key, f"{value:.4g}" if isinstance(value, float) else str(value)] for key, value in losses.items()]
+    Console(json=as_json).result(data, table(rows))
+
+
+def _read_log(path: Path) -> tuple[dict[str, Any], float, float]:
+    """The last line of the log, the mean time of a late step and the time of all steps, in seconds."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as exc:
+        raise MissingInputError(
+            f"there is no training in {path.parent}", "give its --out folder", file=str(path)
+        ) from exc
+    entries = [entry for line in lines if (entry := _entry(line)) is not None]
+    if not entries:
+        raise DamagedFileError(f"the log {path} holds no step yet", "wait for the first step", file=str(path))
+    late = entries[-PACE_STEPS:]
+    times = [float(entry.get("seconds", 0.0)) for entry in entries]
+    return entries[-1], sum(times[-len(late) :]) / len(late), sum(times)
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    """One step; None for a line that is half written at this moment."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and isinstance(entry.get("step"), int) else None

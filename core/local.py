@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs a request in this process, without the service (`--local`)."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mapreel.core import runners
+from mapreel.core.contract.errors import CancelledError
+from mapreel.core.contract.takes import claim_take, is_file_take, release_take, remove_partial_files, resume_take
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mapreel.core.contract.progress import Progress
+    from mapreel.core.contract.requests import Request
+    from mapreel.core.contract.strict_json import JSON
+
+
+class LocalContext:
+    """The JobContext of a job in this process: shows progress, and hears of Ctrl-C through `stop`."""
+
+    def __init__(self, show: Callable[[Progress], None]) -> None:
+        self._show = show
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Ask the job to end before its next frame."""
+        self._stopping = True
+
+    def report(self, progress: Progress) -> None:
+        self._show(progress)
+
+    def check(self) -> None:
+        if self._stopping:
+            raise CancelledError("the job was cancelled", "run it again with --resume to go on where it stopped")
+
+
+@dataclass(frozen=True)
+class LocalJob:
+    """A request and the take that was claimed for it."""
+
+    request: Request
+    take: Path | None
+
+    def run(self, context: LocalContext) -> dict[str, JSON]:
+        """Do it; a take in which nothing was written is given back when it fails. Raises MapreelError."""
+        finished = False
+        try:
+            result = runners.run(self.request, self.take, context)
+            finished = True
+        finally:
+            if self.take is not None:
+                release_take(self.take)
+                if not finished:
+                    _give_back(self.take)
+        return result
+
+
+def claim(request: Request) -> LocalJob:
+    """Make the take of a request ours, or take up the one it resumes. Raises OutputError, DiskFullError."""
+    out = getattr(request, "out", None)
+    if out is None:
+        return LocalJob(request, None)
+    if not getattr(request, "resume", False):
+        return LocalJob(request, claim_take(Path(out)))
+    take = resume_take(Path(out))
+    remove_partial_files(take.parent if is_file_take(take) else take)
+    return LocalJob(request, take)
+
+
+def _give_back(take: Path) -> None:
+    if not is_file_take(take):
+        with contextlib.suppress(OSError):  # something stands in it: it is kept
+            take.rmdir()

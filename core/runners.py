@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a request to the code that does it; what is heavy is loaded when the first such request comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mapreel.core.contract.errors import UsageError
+from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, RenderRequest, Request, VerifyRequest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mapreel.core.contract.progress import JobContext
+    from mapreel.core.contract.strict_json import JSON
+
+
+def run(request: Request, take: Path | None, context: JobContext) -> dict[str, JSON]:
+    """Do the request and give its result; what stands complete in the take is kept, so that a second call goes on.
+
+    take: claimed by whoever queued or started the request; None for requests that write nothing.
+    Raises MapreelError, CancelledError among them when the context asks for a stop.
+    """
+    match request:
+        case VerifyRequest():
+            from mapreel.core.nirvana.jobs import run_verify
+
+            return run_verify(request, None, context)
+        case RenderRequest() if take is not None:
+            from mapreel.core.vid2vid.render_job import run_render
+
+            return run_render(request, take, context)
+        case EncodeRequest() if take is not None:
+            from mapreel.core.nirvana.jobs import run_encode
+
+            return run_encode(request, take, context)
+        case DecodeRequest() if take is not None:
+            from mapreel.core.nirvana.jobs import run_decode
+
+            return run_decode(request, take, context)
+    raise UsageError(f"nobody here runs a request of the type {request.kind}", "use the command of that name")
