@@ -364,7 +364,7 @@ class Environment:
         tail: List[str] = []
         with open(self.prefix / LOG, "a", encoding="utf-8") as log:
             log.write("$ " + " ".join(command) + "\n")
-            child = subprocess.Popen(
+            with subprocess.Popen(
                 list(command),
                 env=environment,
                 cwd=str(self.prefix),
@@ -374,24 +374,22 @@ class Environment:
                 encoding="utf-8",
                 errors="replace",
                 pass_fds=self.inherited(),
-            )
-            if self.lock:
-                self.lock.note(child.pid)
-            try:
-                for line in child.stdout or ():
-                    log.write(line)
-                    tail = [*tail[-60:], line.rstrip()]
-                    if shown and line.strip().startswith(("Downloading", "Installing collected")):
-                        print("\r\033[K      " + line.strip()[:90], end="", flush=True)
-                code = child.wait()
-            finally:
-                if child.poll() is None:
-                    child.kill()
-                    child.wait()
-                if shown:
-                    print("\r\033[K", end="", flush=True)
-                if self.lock:
-                    self.lock.note(None)
+            ) as child:
+                try:
+                    if self.lock:
+                        self.lock.note(child.pid)
+                    for line in child.stdout or ():
+                        log.write(line)
+                        tail = [*tail[-60:], line.rstrip()]
+                        if shown and line.strip().startswith(("Downloading", "Installing collected")):
+                            print("\r\033[K      " + line.strip()[:90], end="", flush=True)
+                    code = child.wait()
+                finally:
+                    child.kill()  # does nothing to one that ended
+                    if shown:
+                        print("\r\033[K", end="", flush=True)
+                    if self.lock:
+                        self.lock.note(None)
         if code:
             raise StepFailed(explain(tail, code, what, self.prefix), tail)
 

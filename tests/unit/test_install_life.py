@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""install.py as a program, on a checkout of a few lines: real environments and pip, wheels made here, no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mapreel import install
+
+ROOT = Path(__file__).resolve().parents[2]
+NOBODY = "http://127.0.0.1:9/simple"  # the discard port: nothing listens there
+
+# Just enough of torch for the proof of install.py.
+TORCH = """
+__version__ = "0.0"
+class _T:
+    def reshape(self, *_): return self
+    def to(self, _): return self
+    def flatten(self): return self
+    def tolist(self): return [45.0, 54.0, 81.0, 90.0]
+class device:
+    def __init__(self, type): self.type = type
+def arange(_): return _T()
+def ones(*_, device=None): return _T()
+class nn:
+    class functional:
+        @staticmethod
+        def conv2d(image, kernel): return image
+"""
+
+# A build backend in the checkout that writes an editable wheel, and waits while the file `wait` is there.
+BACKEND = """
+import base64, hashlib, os, time, zipfile
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    while os.path.exists("wait"):
+        time.sleep(0.05)
+    name = "mapreel-0.0-py3-none-any.whl"
+    entries = {
+        "mapreel-link.pth": os.getcwd(),
+        "mapreel-0.0.dist-info/METADATA": "Metadata-Version: 2.1\\nName: mapreel\\nVersion: 0.0\\n",
+        "mapreel-0.0.dist-info/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    }
+    entries["mapreel-0.0.dist-info/RECORD"] = "".join(f"{entry},,\\n" for entry in entries)
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        for entry, text in entries.items():
+            wheel.writestr(entry, text)
+    return name
+"""
+
+
+def make_wheel(folder: Path, package: str, files: dict[str, str]) -> str:
+    """Write a wheel of pure Python; gives its lock line."""
+    entries = {
+        **files,
+        f"{package}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n",
+        f"{package}-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = ""
+    for entry, text in entries.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        record += f"{entry},sha256={digest},{len(text.encode())}\n"
+    path = folder / f"{package}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for entry, text in {**entries, f"{package}-1.0.dist-info/RECORD": record}.items():
+            wheel.writestr(entry, text)
+    return f"{package}==1.0 --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+def make_checkout(place: Path) -> Path:
+    """Write a checkout that install.py can set up in seconds."""
+    (place / "wheels").mkdir(parents=True)
+    (place / "requirements").mkdir()
+    shutil.copy(ROOT / "install.py", place / "install.py")
+    project = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (place / "pyproject.toml").write_text(project, encoding="utf-8")
+    (place / "backend.py").write_text(BACKEND, encoding="utf-8")
+    modules = ("numpy", "cv2", "OpenImageIO", "av", "constriction", "safetensors")
+    lines = {
+        "runtime.lock": make_wheel(place / "wheels", "libraries", {f"{name}.py": "" for name in modules}),
+        "torch-cpu.lock": "torch==1.0+cpu --hash=sha256:" + "0" * 64 + "\n",
+        "torch.lock": make_wheel(
+            place / "wheels", "torch", {"torch/__init__.py": TORCH, "torch/version.py": "cuda = None\n"}
+        ),
+        "cuda.lock": "",
+        "dev.lock": "",
+    }
+    for name, text in lines.items():
+        (place / "requirements" / name).write_text(text, encoding="utf-8")
+    return place
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put this machine's pip settings out of sight."""
+    for name in list(os.environ):
+        if name.startswith("PIP_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout in a folder with a blank and an umlaut in its name."""
+    return make_checkout(tmp_path / "Über uns")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> install.Environment:
+    """An empty environment, made once for the tests that only need its pip."""
+    place = make_checkout(tmp_path_factory.mktemp("shared") / "checkout")
+    made = install.Environment(place / ".venv", sys.executable, None, None)
+    made.make()
+    return made
+
+
+def command(checkout: Path, *arguments: str) -> list[str]:
+    """The command line a person would type."""
+    return [sys.executable, str(checkout / "install.py"), "--wheelhouse", str(checkout / "wheels"), *arguments]
+
+
+def run(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end."""
+    return subprocess.run(
+        command(checkout, *arguments), capture_output=True, text=True, check=False, cwd=checkout.parent
+    )
+
+
+def environment_python(checkout: Path) -> Path:
+    """The interpreter that it makes."""
+    return checkout / ".venv" / "bin" / "python"
+
+
+def test_from_nothing_to_nothing(checkout: Path) -> None:
+    before = sorted(path.name for path in checkout.iterdir())
+    first = run(checkout)
+    assert first.returncode == 0, first.stderr + first.stdout
+    assert "computed and checked" in first.stdout
+    found = subprocess.run([environment_python(checkout), "-c", "import torch, cv2, backend"], check=False)
+    assert found.returncode == 0
+    assert (checkout / ".types" / "mapreel").resolve() == checkout
+
+    started = time.monotonic()
+    repeat = run(checkout)
+    assert time.monotonic() - started < 3
+    assert repeat.stdout.startswith("Mapreel is installed already")
+
+    stamp = json.loads((checkout / ".venv" / "mapreel-install.json").read_text(encoding="utf-8"))
+    assert (stamp["format"], stamp["backend"], stamp["dev"]) == ("mapreel-install", "cpu", "no")
+
+    with (checkout / "pyproject.toml").open("a", encoding="utf-8") as project:
+        project.write("# changed\n")
+    update = run(checkout)
+    assert update.returncode == 0
+    assert update.stdout.startswith("Updating ")
+
+    gone = run(checkout, "uninstall")
+    assert gone.returncode == 0, gone.stderr
+    assert sorted(path.name for path in checkout.iterdir()) == before
+
+
+def test_killed_in_the_middle_and_two_at_once(checkout: Path) -> None:
+    (checkout / "wait").touch()
+    with subprocess.Popen(command(checkout), stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        for line in first.stdout:
+            if "Mapreel itself" in line:
+                break
+        second = run(checkout)
+        assert second.returncode == 1
+        assert f"Another install.py (process {first.pid}) is working on" in second.stderr
+        assert second.stderr.count("\n") == 1
+        os.kill(first.pid, signal.SIGKILL)
+    (checkout / "wait").unlink()
+    assert not (checkout / ".venv" / "mapreel-install.json").exists()
+    mended = run(checkout)
+    assert mended.returncode == 0, mended.stderr
+    assert mended.stdout.startswith("An earlier installation did not finish")
+
+
+def refusal(environment: install.Environment, lock: Path) -> str:
+    """What a failing lock file gets: one sentence."""
+    environment.read_pip_settings()
+    with pytest.raises(install.Stop) as refused:
+        environment.install_lock(str(lock), "the libraries")
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_what_the_index_does_wrong(
+    environment: install.Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "x.lock"
+    wheels = environment.prefix.parent / "wheels"
+    monkeypatch.setenv("PIP_FIND_LINKS", wheels.as_uri())
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    lock.write_text("libraries==1.0 --hash=sha256:" + "1" * 64 + "\n", encoding="utf-8")
+    assert "sent for libraries==1.0 is not what was locked" in refusal(environment, lock)
+    lock.write_text("libraries==2.0 --hash=sha256:" + "1" * 64 + "\n", encoding="utf-8")
+    assert "has libraries==2.0 for this system" in refusal(environment, lock)
+    monkeypatch.delenv("PIP_NO_INDEX")
+    for name, value in {"PIP_INDEX_URL": NOBODY, "PIP_RETRIES": "1", "PIP_TIMEOUT": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert "The package index cannot be reached" in refusal(environment, lock)
+
+
+def test_a_pip_file_that_points_elsewhere_is_not_followed(
+    environment: install.Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    settings = tmp_path / "pip.conf"
+    wheels = environment.prefix.parent / "wheels"
+    settings.write_text(f"[global]\nfind-links = {wheels.as_uri()}\nno-index = true\ntarget = {elsewhere}\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))
+    monkeypatch.setenv("PIP_TARGET", str(elsewhere))
+    environment.read_pip_settings()
+    environment.install_lock(str(wheels.parent / "requirements" / "torch.lock"), "torch")  # from where pip's file says
+    assert not elsewhere.exists()
+    assert list(environment.prefix.glob("lib/*/site-packages/torch"))
+
+
+def test_ctrl_c_is_one_sentence_and_130(checkout: Path) -> None:
+    with subprocess.Popen(
+        command(checkout), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            if "private environment" in line:
+                break
+        time.sleep(1.0)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert said == "\ninstall.py: stopped; run the same command again to go on.\n"
