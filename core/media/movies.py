@@ -14,6 +14,7 @@ from typing import Self
 import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 from av.video.stream import VideoStream
@@ -92,6 +93,7 @@ class MovieWriter:
         temporary = self._atomic.__enter__()
         with self._guarded():
             self._container, self._stream = self._open(temporary, crf, preset)
+            self._container.start_encoding()  # a folder that is gone or full is told here, not at the first frame
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Adds one frame [H, W, 3] uint8 sRGB. Raises OutputError, DiskFullError; ValueError for another shape."""
@@ -230,6 +232,7 @@ def movie_info(path: Path) -> MovieInfo:
         frames = 0
         with _reading(path, 0):
             for packet in container.demux(stream):
+                _check_packet(path, frames, packet)
                 frames += int(packet.size > 0 and not packet.is_discard)
                 _check_count(path, frames)
         context = stream.codec_context
@@ -257,22 +260,23 @@ def read_movie_frames(path: Path) -> Iterator[MovieFrame]:
         index, packets = 0, 0
         with _reading(path, 0) as place:
             for packet in container.demux(stream):
+                _check_packet(path, index, packet)
                 packets += int(packet.size > 0)
                 for frame in packet.decode():
                     assert isinstance(frame, VideoFrame)
                     if frame.is_corrupt or (frame.width, frame.height) != (stream.width, stream.height):
-                        raise damaged(path, index, "cannot be decoded")
+                        raise damaged(path, index + 1, "cannot be decoded")
                     yield MovieFrame(index=index, time_s=_time(frame, index, stream), pixels=_to_rgb(frame))
                     index += 1
                     place.index = index
                     _check_count(path, index)
         if packets < stream.frames:
-            raise damaged(path, index, f"ends after {packets} of {stream.frames} frames")
+            raise damaged(path, index + 1, f"ends after {packets} of {stream.frames} frames")
 
 
 @dataclass
 class _Place:
-    """The frame that is being decoded, for the error's sentence."""
+    """The index of the frame that is being decoded; in sentences frames count from 1, as in sequences."""
 
     index: int
 
@@ -283,7 +287,7 @@ def _reading(path: Path, index: int) -> Iterator[_Place]:
     try:
         yield place
     except av.FFmpegError as error:
-        raise damaged(path, place.index, "cannot be decoded", str(error)) from error
+        raise damaged(path, place.index + 1, "cannot be decoded", str(error)) from error
 
 
 @contextlib.contextmanager
@@ -316,6 +320,11 @@ def _check_stream(path: Path, stream: VideoStream) -> None:
             file=str(path),
         )
     _check_count(path, stream.frames)
+
+
+def _check_packet(path: Path, index: int, packet: Packet[VideoStream]) -> None:
+    if packet.is_corrupt:  # the demuxer got fewer bytes than the movie's index promises
+        raise damaged(path, index + 1, "is cut short or damaged")
 
 
 def _check_count(path: Path, frames: int) -> None:
