@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of the NIRVANA profile: the shape of a group's network, how it is fitted, and what each preset spends."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import MappingProxyType
+
+PATCH_PX = 32
+# Latents for each pixel of each frame in the paper's own setting: 2 360 320 / (1920 · 1080 · 3) (Maiya et al. 2023).
+LATENTS_PER_PIXEL = 2_360_320 / (1920 * 1080 * 3)
+MAX_HIDDEN = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerShape:
+    """One stored tensor: its place in the file is its place in `NetworkConfig.layers`."""
+
+    name: str
+    shape: tuple[int, ...]
+    is_latent: bool  # latents have a learned scale; the rest a fixed step
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Shape of the network that holds one frame group (Maiya et al., CVPR 2023, section 3)."""
+
+    hidden: int  # width of both sine layers: nearly all latents are `hidden` times 4096, so it sets the size
+    group_frames: int = 3  # frames coded by one network; the paper's choice, motion inside a group must be learnt
+    features: int = 16  # channels at half resolution that all frames of a group share
+    conv_channels: int = 32  # channels of a frame before pixel shuffle; a quarter of them reach full resolution
+    patch_px: int = PATCH_PX  # side of a patch, no overlap
+    w0: float = 30.0  # frequency of both sine layers, as in SIREN
+
+    @property
+    def half_px(self) -> int:
+        return self.patch_px // 2
+
+    @property
+    def layers(self) -> tuple[LayerShape, ...]:
+        """All stored tensors in file order."""
+        h, g = self.hidden, self.group_frames
+        out = self.features * self.half_px**2
+        shapes: tuple[tuple[str, tuple[int, ...], bool], ...] = (
+            ("sine0.weight", (h, 2), True),
+            ("sine0.bias", (h,), False),
+            ("sine1.weight", (h, h), True),
+            ("sine1.bias", (h,), False),
+            ("out.weight", (out, h), True),
+            ("out.bias", (out,), False),
+            ("conv0.weight", (g * self.conv_channels, self.features, 3, 3), False),
+            ("conv0.bias", (g * self.conv_channels,), False),
+            ("conv1.weight", (g * 3, self.conv_channels // 4, 3, 3), False),
+            ("conv1.bias", (g * 3,), False),
+        )
+        return tuple(LayerShape(name=n, shape=s, is_latent=latent) for n, s, latent in shapes)
+
+    @property
+    def latents(self) -> int:
+        return sum(layer.size for layer in self.layers if layer.is_latent)
+
+    @property
+    def other_parameters(self) -> int:
+        """Biases, convolutions and one learned scale for each layer of latents."""
+        return sum(1 if layer.is_latent else layer.size for layer in self.layers) + sum(
+            0 for layer in self.layers if layer.is_latent
+        )
+
+
+def patch_grid(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of patches that cover a frame of `height` x `width` px (the rest is zero-padded)."""
+    return -(-height // PATCH_PX), -(-width // PATCH_PX)
+
+
+def hidden_width(height: int, width: int, group_frames: int) -> int:
+    """Widest network whose latents stay within LATENTS_PER_PIXEL of the frames' pixels; at least 1.
+
+    Solves h² + (2 + 4096)·h <= ratio · height · width · group_frames. 1920 x 1080 x 3 gives the paper's 512.
+    """
+    budget = LATENTS_PER_PIXEL * height * width * group_frames
+    linear = 2 + 16 * (PATCH_PX // 2) ** 2
+    h = int((math.sqrt(linear * linear + 4 * budget) - linear) / 2)
+    while (h + 1) * (h + 1 + linear) <= budget * (1 + 1e-12):
+        h += 1
+    return max(1, min(h, MAX_HIDDEN))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """How a group is fitted."""
+
+    first_iterations: int  # of a group that starts from nothing
+    next_iterations: int  # of a group that starts from the last one
+    first_search: int = 1000  # steps of variable projection: cheap, each saves tens of full iterations
+    next_search: int = 250  # the last group's sine layers are near already
+    base_rate: float = 1e-3  # five times the paper's: a solved start and few iterations need longer steps
+    latent_rate_factor: float = 100.0  # the paper's; latents are counted in steps, not in weights
+    other_rate_factor: float = 100.0  # biases and convolutions are trained in units of their step as well
+    prior_rate: float = 1e-2  # of the learned CDFs, which must follow the latents
+    rate_weight: float = 1e-3  # the paper's price of a bit for each latent against MSE
+    out_step: float = 2.0**-6  # first step of the last linear layer, before its scale is learned
+    check_every: int = 10  # iterations between looks at cancel and at the best state
+
+
+# Seconds on two cores for 24 frames of 512 x 256: about 60, 10 times and 60 times that.
+PRESETS = MappingProxyType(
+    {
+        "draft": FitConfig(first_iterations=300, next_iterations=130),
+        "good": FitConfig(first_iterations=4000, next_iterations=1000),
+        "best": FitConfig(first_iterations=16000, next_iterations=2000),
+    }
+)

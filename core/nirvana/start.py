@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the fit of a group begins: convolutions that pass pictures through, and linear layers that are solved for.
+
+A group's features can be solved for in closed form once the convolutions are fixed. They start as an identity:
+GELU(x) - GELU(-x) = x, so that six of a frame's eight full-resolution channels carry +RGB and -RGB exactly. Of the 16 shared features at half
+resolution 12 hold the mean picture of the group (three colours of four neighbouring pixels) and four its change of
+brightness over time. The sine layers are then fitted by variable projection: for any sine layers the best last layer
+is a small least-squares problem, so only the sine layers are searched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mapreel.core.nirvana.config import FitConfig, NetworkConfig
+from mapreel.core.nirvana.network import GREY, centroids, cut_patches, features_of, temporal_encoding
+from mapreel.core.nirvana.quantise import FIXED_STEPS, CodedGroup
+
+Check = Callable[[], None]  # called often; raises when the job shall stop
+
+RIDGE = 1.0  # keeps the solved weights small: large ones that cancel cost bits
+_TARGETS = 512  # directions of the target kept in the search; more cost time and move the optimum by < 0.01 dB
+_SEARCH_RATE = 3e-3
+_FIRST_FREQUENCY = 2.0  # spread of the first sine layer; below 1 neighbouring patches look alike to the network
+_LATENT_STEPS = {"sine0.weight": 2.0**-12, "sine1.weight": 2.0**-13}
+
+
+def feature_targets(config: NetworkConfig, frames: Tensor) -> Tensor:
+    """What the shared features should hold: frames [G, 3, H, W] in 0..1 -> [N, features * half * half]."""
+    g = frames.shape[0]
+    time = _frame_times(config)[:g].to(frames.device)
+    middle = float(time.mean())  # not 0 where a last group is short
+    time = time - middle
+    mean = frames.mean(dim=0)
+    slope = torch.einsum("g,gchw->chw", time / time.square().sum().clamp_min(1e-9), frames).mean(dim=0, keepdim=True)
+    both = torch.cat([mean - GREY - slope * middle, slope]).unsqueeze(1).expand(4, 3, *frames.shape[2:])
+    patches = cut_patches(both.contiguous(), config)[:, ::3]
+    return torch.nn.functional.pixel_unshuffle(patches, 2).reshape(patches.shape[0], -1)
+
+
+def _weighted(config: NetworkConfig, target: Tensor) -> Tensor:
+    """Targets scaled by how much of the picture's error each causes: brightness over time is seen in all colours."""
+    weight = torch.ones(config.features, device=target.device)
+    weight[12:] = math.sqrt(2.0)
+    return (target.view(target.shape[0], config.features, -1) * weight[None, :, None]).flatten(1)
+
+
+def _frame_times(config: NetworkConfig) -> Tensor:
+    return torch.linspace(-1.0, 1.0, config.group_frames) if config.group_frames > 1 else torch.zeros(1)
+
+
+def _identity_convolutions(config: NetworkConfig, generator: torch.Generator) -> dict[str, Tensor]:
+    g, c, k = config.group_frames, config.features, config.conv_channels
+    first = torch.zeros(g, k // 4, 4, c, 3, 3)
+    second = torch.zeros(g, 3, k // 4, 3, 3)
+    first[:, 6:] = (torch.rand(first[:, 6:].shape, generator=generator) - 0.5) * 0.2  # channels free to learn
+    for frame, time in enumerate(_frame_times(config).tolist()):
+        for colour in range(3):
+            for sign, channel in ((1.0, colour), (-1.0, colour + 3)):
+                for pixel in range(4):
+                    first[frame, channel, pixel, colour * 4 + pixel, 1, 1] = sign
+                    first[frame, channel, pixel, 12 + pixel, 1, 1] = sign * time
+                second[frame, colour, channel, 1, 1] = sign
+    first = first.reshape(g, k, c, 3, 3)
+    bias = -torch.einsum("gkc,gc->gk", first[:, :, :, 1, 1], temporal_encoding(config))
+    return {
+        "conv0.weight": first.reshape(g * k, c, 3, 3),
+        "conv0.bias": bias.reshape(g * k),
+        "conv1.weight": second.reshape(g * 3, k // 4, 3, 3),
+        "conv1.bias": torch.zeros(g * 3),
+    }
+
+
+def _random_sines(config: NetworkConfig, generator: torch.Generator) -> dict[str, Tensor]:
+    def uniform(bound: float, *shape: int) -> Tensor:
+        return (torch.rand(shape, generator=generator) * 2 - 1) * bound
+
+    h = config.hidden
+    return {
+        "sine0.weight": uniform(0.5 * _FIRST_FREQUENCY, h, 2),
+        "sine0.bias": uniform(0.5, h),
+        "sine1.weight": uniform(math.sqrt(6 / h) / config.w0, h, h),
+        "sine1.bias": uniform(1 / math.sqrt(h), h),
+    }
+
+
+def _with_one(features: Tensor) -> Tensor:
+    return torch.cat([features, torch.ones_like(features[:, :1])], dim=1)
+
+
+def _cholesky(x: Tensor) -> Tensor:
+    factor: Tensor = torch.linalg.cholesky(x.t() @ x + RIDGE * torch.eye(x.shape[1], device=x.device))
+    return factor
+
+
+def search_sines(
+    config: NetworkConfig,
+    sines: dict[str, Tensor],
+    at: Tensor,
+    target: Tensor,
+    iterations: int,
+    check: Check,
+) -> None:
+    """Move the sine layers in place so that a least-squares last layer comes as near to `target` [N, D] as it can."""
+    n = target.shape[0]
+    if n > _TARGETS:
+        project = torch.randn(target.shape[1], _TARGETS, generator=torch.Generator().manual_seed(0)) / math.sqrt(
+            _TARGETS
+        )
+        small = target @ project.to(target.device)
+    else:
+        values, vectors = torch.linalg.eigh((target @ target.t()).double())
+        small = (vectors * values.clamp_min(0).sqrt()).float()
+    total = small.square().sum()
+    tensors = [tensor.requires_grad_() for tensor in sines.values()]
+    optimiser = torch.optim.Adam(tensors, lr=_SEARCH_RATE)
+    for iteration in range(iterations):
+        check()
+        optimiser.param_groups[0]["lr"] = _SEARCH_RATE * (0.5 + 0.5 * math.cos(math.pi * iteration / iterations))
+        x = _with_one(features_of(config, sines, at))
+        explained = torch.linalg.solve_triangular(_cholesky(x), x.t() @ small, upper=False).square().sum()
+        optimiser.zero_grad()
+        ((total - explained) / (target.numel())).backward()
+        optimiser.step()
+    for tensor in tensors:
+        tensor.requires_grad_(False)
+
+
+def solve_last_layer(config: NetworkConfig, sines: dict[str, Tensor], at: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """The last linear layer that brings the features nearest to `target` [N, features * half * half]."""
+    x = _with_one(features_of(config, sines, at))
+    solved = torch.cholesky_solve(x.t() @ target, _cholesky(x))
+    return {"out.weight": solved[:-1].t().contiguous(), "out.bias": solved[-1].contiguous()}
+
+
+def first_start(
+    config: NetworkConfig, fit: FitConfig, frames: Tensor, seed: int, check: Check = lambda: None
+) -> CodedGroup:
+    """Start of a group that leans on no other. frames [G, 3, H, W] in 0..1, sRGB."""
+    generator = torch.Generator().manual_seed(seed)
+    device = frames.device
+    at = centroids(frames.shape[2], frames.shape[3]).to(device)
+    sines = {name: tensor.to(device) for name, tensor in _random_sines(config, generator).items()}
+    target = feature_targets(config, frames)
+    search_sines(config, sines, at, _weighted(config, target), fit.first_search, check)
+    last = solve_last_layer(config, sines, at, target)
+    return _rounded(
+        config,
+        {**sines, **last, **_identity_convolutions(config, generator)},
+        {**_LATENT_STEPS, "out.weight": fit.out_step},
+    )
+
+
+def next_start(
+    config: NetworkConfig,
+    fit: FitConfig,
+    previous: CodedGroup,
+    before: Tensor,
+    frames: Tensor,
+    check: Check = lambda: None,
+) -> CodedGroup:
+    """Start of a group from the last one's weights, its features moved by what changed in the pictures.
+
+    before, frames: the frames of the previous and of this group, [G, 3, H, W] in 0..1, sRGB.
+    """
+    device = frames.device
+    at = centroids(frames.shape[2], frames.shape[3]).to(device)
+    weights = previous.weights(device)
+    held = _with_one(features_of(config, weights, at)) @ torch.cat(
+        [weights["out.weight"].t(), weights["out.bias"][None]]
+    )
+    target = held + feature_targets(config, frames) - feature_targets(config, before)
+    sines = {name: weights[name].clone() for name in weights if name.startswith("sine")}
+    search_sines(config, sines, at, _weighted(config, target), fit.next_search, check)
+    last = solve_last_layer(config, sines, at, target)
+    return _rounded(config, {**weights, **sines, **last}, previous.steps)
+
+
+def _rounded(config: NetworkConfig, weights: dict[str, Tensor], steps: dict[str, float]) -> CodedGroup:
+    all_steps = {
+        layer.name: steps[layer.name] if layer.is_latent else FIXED_STEPS[layer.name] for layer in config.layers
+    }
+    symbols = {
+        layer.name: torch.round(weights[layer.name].cpu().double() / all_steps[layer.name]).numpy().astype(np.int32)
+        for layer in config.layers
+    }
+    return CodedGroup(symbols, all_steps)
