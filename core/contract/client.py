@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from mapreel.core.contract.connection import GONE, MAX_FAILURES, ServiceConnection
-from mapreel.core.contract.errors import ServiceUnreachableError
+from mapreel.core.contract.errors import ServiceUnreachableError, UnknownJobError
 from mapreel.core.contract.job_view import JobEvent, JobView
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.state_folder import state_folder
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mapreel.core.contract.requests import Request
+
+_JOB = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 class ServiceClient:
@@ -121,7 +124,9 @@ class ServiceClient:
 
 
 def _address(job: str) -> str:
-    return f"/v1/jobs/{quote(job, safe='')}"
+    if not _JOB.fullmatch(job):
+        raise UnknownJobError(f"there is no job “{job[:80]}”", "see all with: mapreel jobs list")
+    return f"/v1/jobs/{job}"
 
 
 def _events(response: http.client.HTTPResponse) -> Iterator[JobEvent]:

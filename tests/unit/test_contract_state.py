@@ -52,7 +52,8 @@ def test_time_left_starts_anew_with_a_new_stage():
     "text",
     [
         "[" * 100_000, '{"a":' * 100_000, '{"a": NaN}', '{"a": Infinity}', '{"a": 1e999}', '{"a": ' + "9" * 5000 + "}",
-        '{"a": 1, "a": 2}', '{"a": {"b": 1, "b": 1}}', '{"a": "\\ud800"}', "{", "", "nul", '{"a": 1} {"b": 2}', "[" * 40 + "]" * 40,
+        '{"a": 1, "a": 2}', '{"a": {"b": 1, "b": 1}}', '{"a": "\\ud800"}', "{", "", "nul", '{"a": 1} {"b": 2}',
+        "[" * 40 + "]" * 40,
     ],
 )  # fmt: skip
 def test_hostile_json_gets_one_sentence(text):

@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from mapreel.core.contract.requests import RenderRequest
 from mapreel.core.contract.state_folder import state_folder
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # the runners of these tests are a module of their own, as the real ones are
 RUNNERS = ("--runners", "service_runners")
 LIMIT_S = 60.0  # for what happens within a second on an idle machine
 
@@ -92,6 +92,15 @@ class House:
     def frames(self, take):
         return sorted(path.name for path in Path(take).iterdir())
 
+    def until(self, ask):
+        return await_true(ask)
+
+    def is_alive(self, pid):
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
     def clean(self):
         deadline = time.monotonic() + 20
         while (alive := processes_of(self.root)) and time.monotonic() < deadline:
@@ -104,18 +113,32 @@ class House:
         assert not alive
 
 
-@pytest.fixture
-def house(tmp_path, monkeypatch):
-    """A state folder of the test's own; whatever process it leads to is ended."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.setenv("MAPREEL_GRACE_S", "2")
-    monkeypatch.setenv("MAPREEL_IDLE_S", "120")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    house = House(tmp_path)
-    yield house
-    house.clean()
+ENVIRONMENT = {"MAPREEL_GRACE_S": "1.5", "MAPREEL_IDLE_S": "120", "OMP_NUM_THREADS": "1"}
+
+
+def make_house(root):
+    """A house with its environment; the processes that it leads to are ended afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        house = House(root)
+        try:
+            yield house
+        finally:
+            house.clean()
 
 
 @pytest.fixture
-def await_it():
-    return await_true
+def house(tmp_path):
+    """A state folder of this test's own."""
+    yield from make_house(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One state folder and service for the tests of a module that do not harm it."""
+    for house in make_house(tmp_path_factory.mktemp("shared")):
+        with house.client() as client:
+            client.status()
+        yield house
