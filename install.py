@@ -653,7 +653,7 @@ def run_tests(options: argparse.Namespace, pytest_arguments: Sequence[str]) -> i
         "lint": [python, "-m", "ruff", "check", "--quiet", "."],
         "format": [python, "-m", "ruff", "format", "--check", "--quiet", "."],
         "types": [*mypy, "-p", "mapreel.core", "-p", "mapreel.plugin", "-p", "mapreel.ui"],
-        "types of scripts and tests": [*mypy, "install.py", "requirements", "tests"],
+        "types of scripts": [*mypy, "install.py", "requirements"],
         "import rules": [str(environment.python.with_name("lint-imports")), "--no-cache"],
         "tests": [python, "-m", "pytest", *pytest_arguments],
     }
