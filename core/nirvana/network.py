@@ -72,7 +72,7 @@ def cut_patches(frames: Tensor, config: NetworkConfig) -> Tensor:
     rows, cols = patch_grid(height, width)
     p = config.patch_px
     padded = F.pad(frames, (0, cols * p - width, 0, rows * p - height))
-    return padded.view(g * c, rows, p, cols, p).permute(1, 3, 0, 2, 4).reshape(rows * cols, g * c, p, p)
+    return padded.reshape(g * c, rows, p, cols, p).permute(1, 3, 0, 2, 4).reshape(rows * cols, g * c, p, p)
 
 
 def join_patches(patches: Tensor, height: int, width: int) -> Tensor:

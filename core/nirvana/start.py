@@ -2,10 +2,10 @@
 """Where the fit of a group begins: convolutions that pass pictures through, and linear layers that are solved for.
 
 A group's features can be solved for in closed form once the convolutions are fixed. They start as an identity:
-GELU(x) - GELU(-x) = x, so that six of a frame's eight full-resolution channels carry +RGB and -RGB exactly. Of the 16 shared features at half
-resolution 12 hold the mean picture of the group (three colours of four neighbouring pixels) and four its change of
-brightness over time. The sine layers are then fitted by variable projection: for any sine layers the best last layer
-is a small least-squares problem, so only the sine layers are searched.
+GELU(x) - GELU(-x) = x, so six of a frame's eight full-resolution channels carry +RGB and -RGB exactly. Of the 16 shared
+features at half resolution 12 hold the mean picture of the group (three colours of four neighbouring pixels) and four
+its change of brightness over time. The sine layers are then fitted by variable projection: for any sine layers the
+best last layer is a small least-squares problem, so only the sine layers are searched.
 """
 
 from __future__ import annotations
