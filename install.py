@@ -24,11 +24,12 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, NoReturn, Optional, Sequence
+from typing import Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, Sequence
 
 ROOT = Path(__file__).resolve().parent
 LOCKS = ROOT / "requirements"
@@ -669,25 +670,22 @@ def run_tests(options: argparse.Namespace, pytest_arguments: Sequence[str]) -> i
 
 
 def uninstall(options: argparse.Namespace) -> int:
-    """Remove the prefix and everything else that this script or the checks made in the checkout."""
+    """Remove the prefix, the service's state, and what this script or the checks made in the checkout."""
     prefix = Path(options.prefix).expanduser().resolve() if options.prefix else ROOT / ".venv"
     environment = Environment(prefix, sys.executable, None, None)
+    state = None
     with PrefixLock(prefix):
         if environment.stamp():
+            state = state_folder(environment)
             stop = [str(environment.python), "-P", "-m", "mapreel.core.cli", "service", "stop"]
-            subprocess.run(
-                stop, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
-            )
+            silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            if subprocess.run(stop, env=clean_environment(), check=False, **silent).returncode == 0 and state:
+                wait_until(lambda: not (state / "service.json").exists())
         environment.remove()
-    for name in (
-        "mapreel.egg-info",
-        "build",
-        ".types",
-        ".mypy_cache",
-        ".ruff_cache",
-        ".pytest_cache",
-        ".import_linter_cache",
-    ):
+    if state and (state / "service.token").exists():
+        shutil.rmtree(str(state))
+        say(f"Removed {state}: the list of jobs; their pictures stay where they are.")
+    for name in ("mapreel.egg-info", "build", ".types", ".mypy_cache", ".ruff_cache", ".pytest_cache"):
         remove_tree(ROOT / name)
     for folder in ("core", "plugin", "ui", "tests", "requirements"):
         for cache in list((ROOT / folder).glob("**/__pycache__")):
@@ -695,6 +693,33 @@ def uninstall(options: argparse.Namespace) -> int:
     remove_tree(ROOT / "__pycache__")
     say(f"Removed {prefix} and the caches in {ROOT}.")
     return 0
+
+
+def state_folder(environment: Environment) -> Optional[Path]:
+    """Where the service of this user keeps its queue. Raises Stop while jobs there are unfinished."""
+    ask = "from mapreel.core.contract.state_folder import state_folder; print(state_folder().root)"
+    answer = environment.answer(ask)
+    folder = Path(answer.stdout.strip())
+    if answer.returncode or not (folder / "queue.sqlite3").exists():
+        return None if answer.returncode else folder
+    unfinished = 0
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(
+        sqlite3.connect(str(folder / "queue.sqlite3"))
+    ) as queue:
+        states = "state IN ('queued', 'running', 'paused')"
+        unfinished = queue.execute(f"SELECT count(*) FROM jobs WHERE {states}").fetchone()[0]  # noqa: S608
+    if unfinished:
+        raise Stop(
+            f"{unfinished} jobs are not finished: let them end, or cancel them (`mapreel jobs list`), then repeat."
+        )
+    return folder
+
+
+def wait_until(done: Callable[[], bool], patience_s: float = 10.0) -> None:
+    """Wait for something that happens in another process."""
+    deadline = time.monotonic() + patience_s
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def remove_tree(path: Path) -> None:
