@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads channels of an EXR's first part into its display window, after the header alone has been checked."""
+"""Reads channels of an EXR into its display window, after the header alone has been checked."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import OpenImageIO as oiio  # noqa: N813  # the library's own habit
 from numpy.typing import NDArray
 
+from mapreel.core.contract.errors import UnsupportedFileError
 from mapreel.core.media.files import (
     EXR_MAGIC,
     check_size,
@@ -22,37 +23,56 @@ from mapreel.core.media.files import (
     unsupported,
 )
 
+MAX_PARTS = 64  # stereo times layers of a large shot
+
 
 def read_exr(
     path: Path, frame: int | None, pick: Callable[[tuple[str, ...]], tuple[int, ...]], remedy: str
 ) -> NDArray[np.float32]:
-    """Chosen channels of the first part, [H, W, C] float32; where the data window leaves the display window open, 0.
+    """Chosen channels of the first part that has them, [H, W, C] float32; 0 where the display window holds no data.
 
     pick: gives the indices of the wanted channels, in the wanted order, from the names of all.
     remedy: what to do when the file is no EXR. Raises MissingInputError, DamagedFileError, FileTooLargeError,
     UnsupportedFileError (no EXR, or a deep one), and what `pick` raises.
     """
-    with _open(path, frame, remedy) as (source, spec):
-        wanted = pick(_channel_names(spec, path, frame))
-        first, last = min(wanted), max(wanted)
-        pixels = source.read_image(0, 0, first, last + 1, "float")
-        message = oiio_message(source)
-        if pixels is None or message:
-            raise damaged(path, frame, "has damaged pixel data", message)
-        chosen = tuple(index - first for index in wanted)
-        if chosen != tuple(range(last - first + 1)):
-            pixels = pixels[:, :, chosen]
-        return _to_display_window(np.ascontiguousarray(pixels, np.float32), spec)
+    refused: UnsupportedFileError | None = None
+    with _open(path, frame, remedy) as source:
+        for part in range(MAX_PARTS):
+            if not source.seek_subimage(part, 0):
+                break
+            _check(source.spec(), path, frame, remedy)
+            try:
+                wanted = pick(_channel_names(source.spec(), path, frame))
+            except UnsupportedFileError as error:
+                refused = refused or error
+                continue
+            return _read_channels(source, part, wanted, path, frame)
+    raise refused or damaged(path, frame, "has no part with pixels")
+
+
+def _read_channels(
+    source: oiio.ImageInput, part: int, wanted: tuple[int, ...], path: Path, frame: int | None
+) -> NDArray[np.float32]:
+    first, last = min(wanted), max(wanted)
+    pixels = source.read_image(part, 0, first, last + 1, "float")
+    message = oiio_message(source)
+    if pixels is None or message:
+        raise damaged(path, frame, "has damaged pixel data", message)
+    chosen = tuple(index - first for index in wanted)
+    if chosen != tuple(range(last - first + 1)):
+        pixels = pixels[:, :, chosen]
+    return _to_display_window(np.ascontiguousarray(pixels, np.float32), source.spec())
 
 
 def exr_size(path: Path, frame: int | None = None) -> tuple[int, int]:
     """Height and width of the display window, from the header alone; errors as in read_exr."""
-    with _open(path, frame, "save it as EXR") as (_, spec):
+    with _open(path, frame, "save it as EXR") as source:
+        spec = source.spec()
         return int(spec.full_height), int(spec.full_width)
 
 
 @contextlib.contextmanager
-def _open(path: Path, frame: int | None, remedy: str) -> Iterator[tuple[oiio.ImageInput, oiio.ImageSpec]]:
+def _open(path: Path, frame: int | None, remedy: str) -> Iterator[oiio.ImageInput]:
     limit_openimageio()
     head = read_head(path, 16, frame)
     if not head.startswith(EXR_MAGIC):
@@ -64,9 +84,8 @@ def _open(path: Path, frame: int | None, remedy: str) -> Iterator[tuple[oiio.Ima
     if source is None:
         raise damaged(path, frame, "has a header that cannot be read", oiio_message())
     try:
-        spec = source.spec()
-        _check(spec, path, frame, remedy)
-        yield source, spec
+        _check(source.spec(), path, frame, remedy)
+        yield source
     finally:
         oiio_message(source)
         source.close()

@@ -11,20 +11,16 @@ from numpy.typing import NDArray
 from mapreel.core.media.exrfile import read_exr
 from mapreel.core.media.files import damaged, unsupported
 
-# x first, y second, in lower case; what Blender, Nuke, Arnold, V-Ray and flow tools write
+# x first, y second, in lower case. Names that state another direction or an upward y by custom (Nuke's forward.u and
+# backward.u, Blender's Vector.X) are left out on purpose: a wrong sign would pass unseen and smear every frame.
 _CHANNEL_PAIRS = (
     ("motion.x", "motion.y"),
     ("x", "y"),
     ("u", "v"),
     ("r", "g"),
     ("red", "green"),
-    ("forward.u", "forward.v"),
-    ("backward.u", "backward.v"),
-    ("motionvector.x", "motionvector.y"),
     ("motion.r", "motion.g"),
     ("motion.u", "motion.v"),
-    ("vector.x", "vector.y"),
-    ("velocity.x", "velocity.y"),
     ("flow.x", "flow.y"),
     ("flow.u", "flow.v"),
 )
@@ -57,5 +53,5 @@ def _find_pair(channels: tuple[str, ...], path: Path, frame: int | None) -> tupl
         path,
         frame,
         f"has the channels {listed}, none of which is motion",
-        "name its two channels motion.X and motion.Y",
+        "name its two channels motion.X and motion.Y (pixels to the frame before, y down)",
     )

@@ -41,6 +41,7 @@ _DEPTHS = {
     PngColor.RGBA: (8, 16),
 }
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+LAST_FILTER = 4  # none, sub, up, average, Paeth
 HEADER_BYTES = 33  # signature, then the IHDR chunk
 
 
@@ -60,21 +61,25 @@ class PngHeader:
         return _SAMPLES[self.color]
 
     @property
-    def raw_bytes(self) -> int:
-        """Bytes of the decompressed data: all scan lines, each with its filter byte."""
+    def passes(self) -> tuple[tuple[int, int], ...]:
+        """Scan lines and bytes of one line (its filter byte included), for each pass that has pixels."""
         if not self.interlaced:
-            return self._pass_bytes(self.width, self.height)
-        total = 0
+            return ((self.height, self._line_bytes(self.width)),)
+        found = []
         for left, top, step_x, step_y in _ADAM7:
             columns = (self.width - left + step_x - 1) // step_x
             rows = (self.height - top + step_y - 1) // step_y
-            total += self._pass_bytes(columns, rows)
-        return total
+            if columns > 0 and rows > 0:
+                found.append((rows, self._line_bytes(columns)))
+        return tuple(found)
 
-    def _pass_bytes(self, columns: int, rows: int) -> int:
-        if columns <= 0 or rows <= 0:
-            return 0
-        return rows * (1 + (columns * self.bit_depth * self.samples + 7) // 8)
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes of the decompressed data: all scan lines, each with its filter byte."""
+        return sum(rows * line for rows, line in self.passes)
+
+    def _line_bytes(self, columns: int) -> int:
+        return 1 + (columns * self.bit_depth * self.samples + 7) // 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +157,12 @@ def unpack(png: PngFile, path: Path, frame: int | None = None) -> bytes:
         raise damaged(path, frame, "has damaged pixel data", str(error)) from error
     if len(raw) != expected or not stream.eof:
         raise damaged(path, frame, "has less or more pixel data than its header says")
+    start = 0
+    for rows, line in png.header.passes:
+        filters = np.frombuffer(raw, np.uint8, rows * line, start)[::line]
+        if filters.max() > LAST_FILTER:
+            raise damaged(path, frame, "has a scan line packed in a way that PNG does not know")
+        start += rows * line
     return raw
 
 

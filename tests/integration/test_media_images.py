@@ -65,14 +65,13 @@ def test_png_comes_back_as_it_went(tmp_path, kind, channels):
     assert picture_size(path) == (31, 45)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".exr"])
-def test_the_same_pixels_give_the_same_bytes(tmp_path, suffix):
+def test_the_same_pixels_give_the_same_bytes(tmp_path):
     found = set()
     for name in ("a", "b"):
-        path = tmp_path / (name + suffix)
-        write_png(path, photo()) if suffix == ".png" else write_exr(path, photo() / 255.0)
-        found.add(path.read_bytes())
-        time.sleep(1.1 if name == "a" else 0)  # a clock in the file would have moved on
+        write_png(tmp_path / f"{name}.png", photo())
+        write_exr(tmp_path / f"{name}.exr", photo() / 255.0)
+        found.add((tmp_path / f"{name}.png").read_bytes() + (tmp_path / f"{name}.exr").read_bytes())
+        time.sleep(1.1 if name == "a" else 0)  # a clock in the files would have moved on
     assert len(found) == 1
 
 
@@ -172,6 +171,30 @@ def test_motion_is_found_by_name(tmp_path, channels, kind):
     motion = read_motion(tmp_path / "motion.exr")
     assert motion.dtype == np.float32
     assert np.array_equal(motion, values[..., [lower.index(name) for name in pair]])
+
+
+def test_motion_in_a_later_part_of_an_exr(tmp_path):
+    values = np.arange(5 * 6 * 2).reshape(5, 6, 2)
+    specs = []
+    for name, channels in (("beauty", ("Red.A", "B")), ("vectors", ("motion.X", "motion.Y"))):
+        spec = oiio.ImageSpec(6, 5, 2, "half")
+        spec.channelnames = channels
+        spec.attribute("oiio:subimagename", name)
+        specs.append(spec)
+    target = oiio.ImageOutput.create("openexr")
+    assert target.open(str(tmp_path / "parts.exr"), tuple(specs)), target.geterror()
+    assert target.write_image(np.zeros((5, 6, 2), np.float32))
+    assert target.open(str(tmp_path / "parts.exr"), specs[1], "AppendSubimage")
+    assert target.write_image(values.astype(np.float32))
+    assert target.close()
+    assert np.array_equal(read_motion(tmp_path / "parts.exr"), values)
+
+
+@pytest.mark.parametrize("channels", [("forward.u", "forward.v"), ("ViewLayer.Vector.X", "ViewLayer.Vector.Y")])
+def test_names_whose_direction_is_another_are_not_guessed(tmp_path, channels):
+    save_exr(tmp_path / "vectors.exr", np.ones((4, 4, 2)), channels)
+    with pytest.raises(UnsupportedFileError, match=r"motion\.X and motion\.Y .*y down"):
+        read_motion(tmp_path / "vectors.exr")
 
 
 def test_the_data_window_lands_where_it_belongs(tmp_path):

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -131,7 +133,8 @@ def test_a_movie_that_is_given_up_leaves_what_was_there(tmp_path):
 def test_wrong_frames_and_parameters_are_faults_of_ours(tmp_path):
     with MovieWriter(tmp_path / "a.mp4", (36, 50), 24.0) as writer:
         writer.write(moving(1)[0])
-        for wrong in (np.zeros((36, 51, 3), np.uint8), np.zeros((36, 50, 3)), np.zeros((36, 50), np.uint8)):
+        misfits: list[Any] = [np.zeros((36, 51, 3), np.uint8), np.zeros((36, 50, 3)), np.zeros((36, 50), np.uint8)]
+        for wrong in misfits:
             with pytest.raises(ValueError, match="the movie takes"):
                 writer.write(wrong)
     with pytest.raises(ValueError, match="closed"):
@@ -163,7 +166,7 @@ def test_what_is_no_movie(tmp_path):
         movie_info(tmp_path / "notes.txt")
     for source in ("http://127.0.0.1:9/a.mp4", "concat:a.mp4|b.mp4", "/dev/null/x.mp4"):
         with pytest.raises(InputError):
-            movie_info(source)
+            movie_info(Path(source))
 
 
 def test_a_sound_file_holds_no_pictures(tmp_path):
