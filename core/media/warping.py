@@ -49,13 +49,17 @@ def agreement(motion: Motion, here: tuple[Ids, ...], there: tuple[Ids, ...]) -> 
         there: the same maps of the other frame.
     """
     h, w = motion.shape[:2]
-    at = np.rint(positions(motion)).astype(np.int32)
+    at = positions(motion)
     x, y = at[..., 0], at[..., 1]
-    valid: NDArray[np.bool_] = (x >= 0) & (x < w) & (y >= 0) & (y < h)
-    x, y = np.clip(x, 0, w - 1), np.clip(y, 0, h - 1)
+    valid: NDArray[np.bool_] = (x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)
     for a, b in zip(here, there, strict=True):
-        valid &= a == b[y, x]
+        valid &= _ids16(a) == cv2.remap(_ids16(b), x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     return valid
+
+
+def _ids16(ids: Ids) -> NDArray[np.uint16]:
+    """Ids as the widest integers OpenCV carries; all our maps fit."""
+    return np.ascontiguousarray(ids, np.uint16)
 
 
 def compose(near: Motion, far: Motion) -> Motion:
@@ -79,16 +83,20 @@ def invert(motion: Motion, here: tuple[Ids, ...], there: tuple[Ids, ...]) -> tup
         Motion of the other frame [H, W, 2], and where it is known [H, W].
     """
     h, w = motion.shape[:2]
-    agreed = agreement(motion, here, there)
-    at = np.rint(positions(motion)).astype(np.int32)[agreed]
-    back = np.zeros((h, w, 3), np.float32)
-    back[at[:, 1], at[:, 0], :2] = -motion[agreed]
-    back[at[:, 1], at[:, 0], 2] = 1.0
+    source = np.flatnonzero(agreement(motion, here, there))
+    back_motion = -motion.reshape(-1, 2)[source]
+    at = np.rint(positions(motion).reshape(-1, 2)[source]).astype(np.int32)
+    target = np.clip(at[:, 1], 0, h - 1) * w + np.clip(at[:, 0], 0, w - 1)
+    back = np.zeros((h * w, 3), np.float32)
+    back[target, :2] = back_motion
+    back[target, 2] = 1.0
+    back = back.reshape(h, w, 3)
     around = cv2.blur(back, (5, 5), borderType=cv2.BORDER_CONSTANT)
-    filled = around[..., :2] / np.maximum(around[..., 2:], 1e-6)
     known = back[..., 2] > 0
-    result = np.where(known[..., None], back[..., :2], filled).astype(np.float32)
-    return result, known | (around[..., 2] > 0.15)
+    result = np.ascontiguousarray(back[..., :2])
+    holes = ~known & (around[..., 2] > 0.15)
+    result[holes] = around[holes, :2] / around[holes, 2:]
+    return result, known | holes
 
 
 def estimate_motion(here: tuple[Ids, ...], there: tuple[Ids, ...]) -> Motion:
@@ -113,7 +121,7 @@ def _tones(maps: tuple[Ids, ...]) -> NDArray[np.uint8]:
 
 
 def fill_from_same(picture: Picture, valid: NDArray[np.bool_], ids: Ids) -> Picture:
-    """Give every invalid pixel the colour of the nearest valid pixel with the same id; of any id if there is none.
+    """Give every invalid pixel the colour of a near valid pixel with the same id; of any id if there is none.
 
     Args:
         picture: [H, W, C] float32.
@@ -123,19 +131,39 @@ def fill_from_same(picture: Picture, valid: NDArray[np.bool_], ids: Ids) -> Pict
     if valid.all() or not valid.any():
         return picture
     filled = picture.copy()
-    _fill_region(filled, picture, valid, ~valid)
-    for value in np.unique(ids[~valid]):
+    rows, columns = _fill_near(filled, picture, valid, ids)
+    for value in np.unique(ids[rows, columns]):
         same = ids == value
-        if (same & valid).any():
-            _fill_region(filled, picture, valid & same, same & ~valid)
+        trusted = same & valid
+        wanted = ids[rows, columns] == value
+        _fill_far(filled, picture, trusted if trusted.any() else valid, rows[wanted], columns[wanted])
     return filled
 
 
-def _fill_region(target: Picture, source: Picture, trusted: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> None:
-    """Copy into `wanted` pixels of target the colour of the nearest `trusted` pixel of source."""
-    rows, columns = np.nonzero(wanted)
-    if not len(rows):
-        return
+def _fill_near(
+    target: Picture, source: Picture, valid: NDArray[np.bool_], ids: Ids
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Look around each invalid pixel in rings of growing distance; returns the pixels that found nothing."""
+    h, w = valid.shape
+    rows, columns = np.nonzero(~valid)
+    for dy, dx in _RINGS:
+        if not len(rows):
+            break
+        y, x = np.clip(rows + dy, 0, h - 1), np.clip(columns + dx, 0, w - 1)
+        found = valid[y, x] & (ids[y, x] == ids[rows, columns])
+        target[rows[found], columns[found]] = source[y[found], x[found]]
+        rows, columns = rows[~found], columns[~found]
+    return rows, columns
+
+
+def _fill_far(
+    target: Picture,
+    source: Picture,
+    trusted: NDArray[np.bool_],
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+) -> None:
+    """Copy into the given pixels of target the colour of the nearest `trusted` pixel of source."""
     _, nearest = cv2.distanceTransformWithLabels(
         (~trusted).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -144,3 +172,13 @@ def _fill_region(target: Picture, source: Picture, trusted: NDArray[np.bool_], w
     lookup[nearest[ys, xs]] = np.arange(len(ys))
     chosen = lookup[nearest[rows, columns]]
     target[rows, columns] = source[ys[chosen], xs[chosen]]
+
+
+def _rings(radius: int) -> tuple[tuple[int, int], ...]:
+    """Offsets (dy, dx) within a circle, nearest first."""
+    reach = range(-radius, radius + 1)
+    inside = [(dy, dx) for dy in reach for dx in reach if 0 < dy * dy + dx * dx <= radius * radius]
+    return tuple(sorted(inside, key=lambda o: o[0] ** 2 + o[1] ** 2))
+
+
+_RINGS = _rings(5)

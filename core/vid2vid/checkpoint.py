@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,7 @@ from mapreel.core.vid2vid.network import Generator
 
 T = TypeVar("T")
 LARGEST_MODEL_BYTES = 4 << 30
+_LOOKS = ("looks.mean", "looks.samples", "looks.counts")
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,14 @@ def load_model(name: str) -> Model:
     header = _header(data, path)
     tensors = _tensors(data, path)
     config = config_from_dict(_json(header, "config", dict, path), file=str(path))
-    generator = Generator(config)
+    with torch.device("meta"):  # no memory is taken before the shapes are compared: the config may lie about its size
+        generator = Generator(config)
     load_strictly(generator, {k[4:]: v.float() for k, v in tensors.items() if k.startswith("net.")}, path)
     _refuse_others(tensors, path)
     classes = _json(header, "classes", list, path)
     try:
-        table = ClassTable(tuple(int(c["id"]) for c in classes), tuple(str(c["name"]) for c in classes))
-    except (KeyError, TypeError, ValueError, IndexError) as exc:
+        table = ClassTable(tuple(c["id"] for c in classes), tuple(str(c["name"]) for c in classes))
+    except (KeyError, TypeError, ValueError) as exc:
         raise _damaged(path, "its list of classes cannot be read", str(exc)) from exc
     if len(table.ids) != config.classes:
         raise _damaged(path, "its list of classes does not fit its config")
@@ -114,18 +117,17 @@ def load_strictly(module: torch.nn.Module, tensors: dict[str, Tensor], path: Pat
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise _damaged(path, f"its weights do not fit its config ({wrong[0]}{more})", "\n".join(wrong))
-    module.load_state_dict(tensors)
+    module.load_state_dict(tensors, assign=any(v.is_meta for v in wanted.values()))
 
 
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(LARGEST_MODEL_BYTES + 1)
+            if os.fstat(file.fileno()).st_size > LARGEST_MODEL_BYTES:
+                raise _damaged(path, "it is larger than 4 GiB")
+            return file.read()
     except OSError as exc:
         raise MissingModelError(f"the model {path} cannot be read ({exc.strerror})", "check its permissions") from exc
-    if len(data) > LARGEST_MODEL_BYTES:
-        raise _damaged(path, "it is larger than 4 GiB")
-    return data
 
 
 def _header(data: bytes, path: Path) -> dict[str, str]:
@@ -166,7 +168,7 @@ def _json(header: dict[str, str], key: str, kind: type[T], path: Path) -> T:
 
 
 def _refuse_others(tensors: dict[str, Tensor], path: Path) -> None:
-    others = sorted(k for k in tensors if not k.startswith(("net.", "looks.")))
+    others = sorted(k for k in tensors if not k.startswith("net.") and k not in _LOOKS)
     if others:
         raise _damaged(path, f"it holds tensors nobody asked for ({', '.join(others[:3])})")
 
@@ -178,11 +180,11 @@ def _looks(tensors: dict[str, Tensor], config: GeneratorConfig, path: Path) -> L
         tensor = tensors.get(f"looks.{key}")
         if tensor is None or tuple(tensor.shape) != shape or not torch.isfinite(tensor.float()).all():
             raise _damaged(path, f"its instance colours are not usable ({key})")
-        arrays[key] = tensor.numpy()
-    counts = arrays["counts"].astype(np.int32)
+        arrays[key] = tensor.float().numpy()
+    counts = arrays["counts"]
     if counts.min() < 0 or counts.max() > SAMPLES:
         raise _damaged(path, "its instance colours are not usable (counts)")
-    return Looks(arrays["mean"].astype(np.float32), arrays["samples"].astype(np.float32), counts)
+    return Looks(arrays["mean"], arrays["samples"], counts.astype(np.int32))
 
 
 def _damaged(path: Path, how: str, detail: str = "") -> DamagedModelError:

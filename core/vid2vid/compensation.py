@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
+from itertools import accumulate
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,22 +17,26 @@ Picture = NDArray[np.float32]  # [H, W, 3] -1..1, sRGB
 
 def motion_to(shot: Shot, index: int, before: int) -> NDArray[np.float32]:
     """Motion of timeline index `index` all the way to the earlier index `before`: [H, W, 2] px."""
-    return _chain([shot.motion_between(shot.maps(i - 1), shot.maps(i)) for i in range(before + 1, index + 1)])
+    motion = shot.motion_between(shot.maps(before), shot.maps(before + 1))
+    for i in range(before + 2, index + 1):
+        motion = compose(shot.motion_between(shot.maps(i - 1), shot.maps(i)), motion)
+    return motion
 
 
-def in_betweens(shot: Shot, first: int, first_picture: Picture, last: int, last_picture: Picture) -> list[Picture]:
-    """All frames between two key frames (timeline indices), in order.
+def in_betweens(shot: Shot, first: tuple[int, Picture], last: tuple[int, Picture], pool: Executor) -> list[Picture]:
+    """All frames between two key frames (timeline index and picture), in order, side by side on the pool's threads.
 
     A pixel is the mean of what both keys bring, weighted by nearness in time; a key counts only where its labels (and
     instances) agree. What neither brings takes the nearest colour of its own class.
     """
-    back_from_last = [shot.motion_between(shot.maps(i - 1), shot.maps(i)) for i in range(first + 1, last + 1)]
-    pictures = []
-    for index in range(first + 1, last):
-        to_first = _chain(back_from_last[: index - first])
-        to_index = _chain(back_from_last[index - first :])
-        pictures.append(_blend(shot, index, (first, first_picture, to_first), (last, last_picture, to_index)))
-    return pictures
+    steps = [shot.motion_between(shot.maps(i - 1), shot.maps(i)) for i in range(first[0] + 1, last[0] + 1)]
+    to_first = list(accumulate(steps[:-1], lambda so_far, step: compose(step, so_far)))
+    from_last = list(accumulate(reversed(steps[1:]), compose))[::-1]
+    waiting = [
+        pool.submit(_blend, shot, index, (*first, towards_first), (*last, towards_index))
+        for index, towards_first, towards_index in zip(range(first[0] + 1, last[0]), to_first, from_last, strict=True)
+    ]
+    return [w.result() for w in waiting]
 
 
 def carried_from(shot: Shot, index: int, key: int, picture: Picture) -> Picture:
@@ -37,14 +44,6 @@ def carried_from(shot: Shot, index: int, key: int, picture: Picture) -> Picture:
     motion = motion_to(shot, index, key)
     ids = shot.maps(index).ids
     return fill_from_same(warp_picture(picture, motion), agreement(motion, ids, shot.maps(key).ids), ids[0])
-
-
-def _chain(steps: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Motion over several steps; `steps` run forward in time, the result leads from the last frame to the first."""
-    motion = steps[-1]
-    for step in reversed(steps[:-1]):
-        motion = compose(motion, step)
-    return motion
 
 
 def _blend(

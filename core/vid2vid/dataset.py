@@ -9,13 +9,14 @@ rendering sees: frames that stand on dozens of frames the network made itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mapreel.core.contract.errors import InputError, MissingInputError, MixedSizesError
+from mapreel.core.contract.errors import GapError, InputError, MissingInputError, MixedSizesError
 from mapreel.core.contract.frames import find_sequence
 from mapreel.core.media.images import read_color
 from mapreel.core.media.labels import instance_edges, read_instance_map, read_label_map
@@ -24,7 +25,6 @@ from mapreel.core.media.warping import agreement, compose, warp_picture
 from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.inputs import ClassTable, FrameInputs, encode_frame, picture_to_tensor
 from mapreel.core.vid2vid.looks import instance_means
-
 
 MIRRORED = 0.3
 """Share of streams that are mirrored left to right, coordinates included: more facades and cars from the same shot."""
@@ -55,6 +55,7 @@ def load_shot(folder: Path, table: ClassTable) -> TrainingShot:
 
     Raises:
         MissingInputError: `color` or `label` is not there, or a frame has no partner.
+        GapError: motion maps lead over frames that are not there.
         MixedSizesError: not all pictures have one size.
         UnknownLabelError: labels outside the class table.
     """
@@ -76,8 +77,9 @@ def load_shot(folder: Path, table: ClassTable) -> TrainingShot:
     _same_size(folder, numbers, [(c.shape[:2], "label") for c in classes], classes[0].shape)
     stacked = np.stack(classes)
     instances = _instances(folder, numbers, stacked)
+    motions = _motions(folder, numbers, classes[0].shape)
     means, pixels = instance_means(np.stack(colors), stacked, instances, len(table.ids))
-    return TrainingShot(np.stack(colors), stacked, instances, _motions(folder, numbers), means, pixels)
+    return TrainingShot(np.stack(colors), stacked, instances, motions, means, pixels)
 
 
 def _same_size(
@@ -97,14 +99,27 @@ def _instances(folder: Path, numbers: tuple[int, ...], classes: NDArray[np.uint8
     if not (folder / "instance").is_dir():
         return classes.astype(np.uint16)
     found = find_sequence(folder / "instance")
-    return np.stack([read_instance_map(found.pattern.path(n), frame=n) for n in numbers]).astype(np.uint16)
+    maps = [read_instance_map(found.pattern.path(n), frame=n) for n in numbers]
+    _same_size(folder, numbers, [(m.shape, "instance") for m in maps], classes[0].shape)
+    return np.stack(maps).astype(np.uint16)
 
 
-def _motions(folder: Path, numbers: tuple[int, ...]) -> NDArray[np.float16] | None:
+def _motions(folder: Path, numbers: tuple[int, ...], size_px: tuple[int, ...]) -> NDArray[np.float16] | None:
+    """Motion of every frame; the first leads out of the shot, so nobody needs its file."""
     if not (folder / "motion").is_dir():
         return None
+    gaps = [n for n, after in pairwise(numbers) if after != n + 1]
+    if gaps:
+        raise GapError(
+            f"the training shot {folder} has a gap after frame {gaps[0]}, but its motion leads from frame to frame",
+            "give every frame in color and label, or take the motion folder away",
+            file=str(folder),
+            frame=gaps[0],
+        )
     found = find_sequence(folder / "motion")
-    return np.stack([read_motion(found.pattern.path(n), frame=n).astype(np.float16) for n in numbers])
+    maps = [read_motion(found.pattern.path(n), frame=n).astype(np.float16) for n in numbers[1:]]
+    _same_size(folder, numbers[1:], [(m.shape[:2], "motion") for m in maps], size_px)
+    return np.stack([np.zeros((*size_px, 2), np.float16), *maps])
 
 
 @dataclass(frozen=True)

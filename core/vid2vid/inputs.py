@@ -18,6 +18,8 @@ class ClassTable:
     """Label ids of the user's maps to class indices of a model, by exact value."""
 
     def __init__(self, ids: tuple[int, ...], names: tuple[str, ...]) -> None:
+        if len(set(ids)) != len(ids) or not all(type(i) is int and 0 <= i < 65536 for i in ids):
+            raise ValueError(f"class ids must be different whole numbers from 0 to 65535, not {ids}")
         self.ids, self.names = ids, names
         self._index = np.full(65536, -1, np.int32)
         self._index[list(ids)] = np.arange(len(ids))

@@ -141,7 +141,7 @@ class Generator(nn.Module):
         if self.config.previous:
             assert warped is not None
             assert valid is not None
-            warped = warped * valid
+            warped = warped.masked_fill(valid == 0, 0.0)  # not a product: what may not be trusted may be NaN
             parts += [warped, valid]
         x = self.stem(F.pixel_unshuffle(torch.cat(parts, dim=1), 2))  # [N, w0, H/2, W/2]
         skips = []
@@ -156,7 +156,7 @@ class Generator(nn.Module):
         fine = torch.cat([labels, *parts[2:]], dim=1)
         out = self.head(x, fine).float()  # [N, 3 or 4, H, W]
         picture = torch.tanh(out[:, :3])
-        if warped is None or valid is None:
+        if not self.config.previous or warped is None or valid is None:
             return picture
         keep = torch.sigmoid(out[:, 3:4] - 1.0) * valid  # 1 - w of the paper; starts low so that h learns first
         return picture + keep * (warped - picture)

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from mapreel.core.contract.errors import UsageError
-from mapreel.core.contract.frames import FrameRange
+from mapreel.core.contract.frames import FrameRange, find_sequence
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.requests import ImageFormat, Quality, RenderRequest
 from mapreel.core.contract.takes import is_file_take, resume_take
@@ -43,7 +43,7 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
     _read_once(shot)
     folder = _frame_folder(take)
     resume_take(folder)
-    files = TakeFolder(folder, request, model, _digits(shot))
+    files = TakeFolder(folder, request, model, find_sequence(request.labels).pattern.digits)
     job = _RenderJob(shot, files, Renderer(model, pick_device()), request.quality, context)
     result = job.run()
     if is_file_take(take):
@@ -69,8 +69,8 @@ class _RenderJob:
         self.files.describe(self.planned, False, self.notes)
         remaining = RemainingTime()
         self.context.report(Progress(kept, total, "render", remaining.update(kept, total)))
-        with FrameWriter(self.files) as writer:
-            for count, frame in enumerate(self._frames(missing), start=1):
+        with FrameWriter(self.files) as writer, closing(self._frames(missing)) as frames:
+            for count, frame in enumerate(frames, start=1):
                 writer.add(frame.number, frame.pixels)
                 self.context.report(Progress(kept + count, total, "render", remaining.update(kept + count, total)))
             writer.flush()
@@ -88,7 +88,7 @@ class _RenderJob:
             "notes": self.notes,
         }
 
-    def _frames(self, missing: set[int]) -> Iterator[RenderedFrame]:
+    def _frames(self, missing: set[int]) -> Generator[RenderedFrame]:
         """Missing frames in order, whole segments at a time; a segment stops after its last missing frame."""
         memory: Memory | None = None
         before: Segment | None = None
@@ -97,22 +97,30 @@ class _RenderJob:
             carried = memory if before is not None and before.end == segment.start else None
             rendering = self.renderer.render(self.shot, segment, self.quality, carried)
             memory = None
-            with closing(rendering):
-                while True:
-                    self.context.check()
-                    try:
-                        frame = next(rendering)
-                    except StopIteration as end:
-                        memory = end.value
-                        break
-                    if frame.is_key:
-                        self.files.keys.add(frame.number)
-                    if frame.number in missing:
-                        yield frame
-                    if frame.number == last and last != self.shot.timeline.numbers[segment.end - 1]:
-                        break
+            try:
+                with closing(rendering):
+                    memory = yield from self._segment(rendering, segment, last, missing)
+            finally:  # also when cancelled: which of the finished frames are keys is known now only
+                self.files.describe(self.planned, False, self.notes)
             before = segment
-            self.files.describe(self.planned, False, self.notes)
+
+    def _segment(
+        self, rendering: Generator[RenderedFrame, None, Memory | None], segment: Segment, last: int, missing: set[int]
+    ) -> Generator[RenderedFrame, None, Memory | None]:
+        """Missing frames of one segment; returns the memory for the next one, None when it stopped before its end."""
+        while True:
+            self.context.check()
+            try:
+                frame = next(rendering)
+            except StopIteration as end:
+                memory: Memory | None = end.value
+                return memory
+            if frame.is_key:
+                self.files.keys.add(frame.number)
+            if frame.number in missing:
+                yield frame
+            if frame.number == last and last != self.shot.timeline.numbers[segment.end - 1]:
+                return None
 
 
 def _refuse_unsupported(request: RenderRequest, take: Path) -> None:
@@ -133,13 +141,6 @@ def _read_once(shot: Shot) -> None:
 
 def _frame_folder(take: Path) -> Path:
     return take.with_name(f".{take.name}.frames") if is_file_take(take) else take
-
-
-def _digits(shot: Shot) -> int:
-    """Frame numbers are padded as in the label maps."""
-    name = shot.labels.path(shot.planned[0]).stem
-    tail = name[len(name.rstrip("0123456789")) :]
-    return max(1, len(tail))
 
 
 def _write_movie(files: TakeFolder, shot: Shot, take: Path, fps: float, context: JobContext) -> None:

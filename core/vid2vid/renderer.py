@@ -9,6 +9,7 @@ and a resumed job give the pixels of the whole.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.requests import Quality
+from mapreel.core.device import thread_count
 from mapreel.core.media.labels import instance_edges
 from mapreel.core.media.warping import agreement, warp_picture
 from mapreel.core.vid2vid.checkpoint import Model
@@ -129,14 +131,16 @@ class Renderer:
         key = segment.start
         picture, memory = self.render_frame(shot, key, None)
         yield RenderedFrame(numbers[key], to_pixels(picture), True)
-        while key < last:
-            due = next_key(shot, key, last)
-            following, memory = self.render_frame(shot, due, memory if due < segment.end else None)
-            for offset, between in enumerate(in_betweens(shot, key, picture, due, following), start=1):
-                yield RenderedFrame(numbers[key + offset], to_pixels(between), False)
-            key, picture = due, following
-            if key < segment.end:
-                yield RenderedFrame(numbers[key], to_pixels(picture), True)
+        with ThreadPoolExecutor(thread_count(), thread_name_prefix="between") as pool:
+            while key < last:
+                due = next_key(shot, key, last)
+                following, memory = self.render_frame(shot, due, memory if due < segment.end else None)
+                carried = in_betweens(shot, (key, picture), (due, following), pool)
+                for offset, between in enumerate(carried, start=1):
+                    yield RenderedFrame(numbers[key + offset], to_pixels(between), False)
+                key, picture = due, following
+                if key < segment.end:
+                    yield RenderedFrame(numbers[key], to_pixels(picture), True)
 
     def _draft(self, shot: Shot, segment: Segment) -> Iterator[RenderedFrame]:
         """Key frames as in fast quality, the others carried from the earlier key alone: no look-ahead."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import GapError, MixedSizesError, ModelMismatchError
-from mapreel.core.contract.frames import FrameRange, MissingFrames, find_sequence
+from mapreel.core.contract.frames import MAX_FRAMES, FrameRange, MissingFrames, find_sequence
 from mapreel.core.contract.requests import RenderRequest
 from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
 from mapreel.core.media.warping import estimate_motion
@@ -30,7 +31,7 @@ class FrameMaps:
     instances: NDArray[np.unsignedinteger] | None  # [H, W]
     motion: NDArray[np.float32] | None  # [H, W, 2] px, prev_to_cur
 
-    @property
+    @cached_property
     def ids(self) -> tuple[NDArray[np.unsignedinteger], ...]:
         """The maps that must agree where a pixel is carried from one frame to another."""
         labels = self.classes.astype(np.uint16)
@@ -71,8 +72,17 @@ class Shot:
         labels = self.labels.read(number)
         classes = self.model.table.indices(labels, file=str(self.labels.path(number)), frame=number)
         instances = self.instances.read(number) if self.instances else None
-        motion = self.motion.read(number) if self.motion and number in self._motion_numbers else None
-        return FrameMaps(number, classes, instances, motion)
+        return FrameMaps(number, classes, instances, self._read_motion(number))
+
+    def _read_motion(self, number: int) -> NDArray[np.float32] | None:
+        """The renderer's motion, None where it does not lead from these maps to those of the frame before."""
+        if self.motion is None or number not in self._motion_numbers:
+            return None
+        made_up = (self.motion.filled, self.labels.filled, self.instances.filled if self.instances else {})
+        if number in made_up[0] or any(n in filled for n in (number, number - 1) for filled in made_up[1:]):
+            return None
+        motion: NDArray[np.float32] = self.motion.read(number)
+        return motion
 
     def motion_between(self, before: FrameMaps, after: FrameMaps) -> NDArray[np.float32]:
         """Motion of `after` towards `before`, neighbours in the timeline: from the renderer, else estimated."""
@@ -84,8 +94,8 @@ class Shot:
 def open_shot(model: Model, request: RenderRequest) -> Shot:
     """Open all maps of a request; sizes, gaps and numbers are checked before anything is rendered.
 
-    The timeline holds every frame that is on disk, also those not asked for: a chunk must see its neighbours to give
-    the pixels the whole shot would have.
+    The timeline holds every frame that is on disk (and what the policy fills between them), also those not asked for: a
+    chunk must see its neighbours to give the pixels the whole shot would have.
 
     Raises:
         InputError: missing, gappy, mixed or damaged maps.
@@ -94,8 +104,11 @@ def open_shot(model: Model, request: RenderRequest) -> Shot:
     frames = FrameRange.parse(request.frames) if request.frames else None
     planned = tuple(sorted(open_maps(request.labels, MapKind.LABEL, frames, request.missing).numbers))
     around = set(find_sequence(request.labels).numbers)
-    if request.instances:
-        around &= set(_shared(request.instances, MapKind.INSTANCE, planned))
+    there = set(_shared(request.instances, MapKind.INSTANCE, planned)) if request.instances else around
+    if request.missing is MissingFrames.ERROR:
+        around &= there
+    elif max(around) - min(around) < MAX_FRAMES:
+        around = set(range(min(around), max(around) + 1))
     numbers = tuple(sorted(around | set(planned)))
     labels = _open(request.labels, MapKind.LABEL, numbers, request.missing)
     instances = _open(request.instances, MapKind.INSTANCE, numbers, request.missing) if request.instances else None
@@ -119,14 +132,15 @@ def _open(source: str, kind: MapKind, numbers: tuple[int, ...], missing: Missing
 
 def _open_motion(
     source: str, numbers: tuple[int, ...], planned: tuple[int, ...], missing: MissingFrames
-) -> ShotSequence:
+) -> ShotSequence | None:
     """Motion of every planned frame, and of its neighbours as far as there is any.
 
     Nothing lies before the first frame of a shot, so many renderers write no motion for it: it may be missing.
     """
-    found = _shared(source, MapKind.MOTION, planned)
     needed = set(planned) - ({planned[0]} if planned[0] == numbers[0] else set())
-    return _open(source, MapKind.MOTION, tuple(sorted(needed | (set(found) & set(numbers)))), missing)
+    found = _shared(source, MapKind.MOTION, planned) if needed else find_sequence(source).numbers
+    wanted = tuple(sorted(needed | (set(found) & set(numbers))))
+    return _open(source, MapKind.MOTION, wanted, missing) if wanted else None
 
 
 def _shared(source: str, kind: MapKind, planned: tuple[int, ...]) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mapreel.core.contract.errors import DamagedFileError, OutputError, OutputExistsError
 from mapreel.core.contract.requests import ImageFormat, RenderRequest
 from mapreel.core.contract.takes import write_atomically
-from mapreel.core.media.images import picture_size, read_color, read_color_float, write_exr, write_png
+from mapreel.core.media.images import read_color, read_color_float, write_exr, write_png
 from mapreel.core.vid2vid.checkpoint import Model
 
 SIDECAR = "mapreel.json"
@@ -77,14 +77,14 @@ class TakeFolder:
         write_atomically(self.folder / SIDECAR, json.dumps(content, indent=2).encode())
 
     def standing(self, numbers: tuple[int, ...], size_px: tuple[int, int]) -> set[int]:
-        """Frames that are there already, whole by their headers (frames appear by rename, never in part)."""
+        """Frames that are there already and whole; a damaged one is taken away, so that it is rendered anew."""
         there = set()
         for number in numbers:
             path = self.path(number)
             if not path.is_file():
                 continue
             try:
-                if picture_size(path, frame=number) == size_px:
+                if self.read(number).shape[:2] == size_px:
                     there.add(number)
             except DamagedFileError:
                 path.unlink()

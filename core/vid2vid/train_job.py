@@ -59,6 +59,8 @@ def run_train(
     """
     if not resume and (out / CHECKPOINT_FILE).exists():
         raise OutputExistsError(f"{out} holds a training already", "go on with --resume or choose another folder")
+    if not data:
+        raise InputError("no training data is given", "give at least one folder with color and label")
     table = _class_table(data, palette)
     shots = [load_shot(folder, table) for folder in data]
     height, width = shots[0].size_px
@@ -83,8 +85,6 @@ def _class_table(data: list[Path], palette: str | None) -> ClassTable:
     if palette is not None:
         classes = load_palette(palette).classes
         return ClassTable(tuple(c.id for c in classes), tuple(c.name for c in classes))
-    if not data:
-        raise InputError("no training data is given", "give at least one folder with color and label")
     seen: set[int] = set()
     for folder in data:
         found = find_sequence(folder / "label")

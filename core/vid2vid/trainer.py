@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from mapreel.core.contract.errors import DamagedModelError, ModelMismatchError
+from mapreel.core.contract.errors import DamagedModelError, ModelMismatchError, disk_error
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.quality import LpipsSqueeze
@@ -201,8 +201,11 @@ class Trainer:
 
     def _log(self, entry: dict[str, float | int]) -> None:
         rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in entry.items()}
-        with (self.folder / LOG_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(rounded) + "\n")
+        try:
+            with (self.folder / LOG_FILE).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(rounded) + "\n")
+        except OSError as exc:
+            raise disk_error(exc, self.folder / LOG_FILE) from exc
 
     # --- checkpoints --------------------------------------------------------------------------------------------
 
@@ -235,13 +238,14 @@ class Trainer:
             return False
         try:
             with safetensors.safe_open(str(path), "pt") as file:
-                header = file.metadata()
+                header = file.metadata() or {}
                 tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a mapping
-        except (safetensors.SafetensorError, OSError) as exc:
+            step, config = int(header["step"]), json.loads(header["config"])
+        except (safetensors.SafetensorError, OSError, KeyError, ValueError) as exc:
             raise DamagedModelError(
                 f"the checkpoint {path} cannot be read", "remove it to start anew", detail=str(exc), file=str(path)
             ) from exc
-        if json.loads(header["config"]) != json.loads(json.dumps(asdict(self.config))):
+        if config != json.loads(json.dumps(asdict(self.config))):
             raise ModelMismatchError(
                 f"the checkpoint {path} belongs to a generator of another shape",
                 "train into another folder or use the same settings",
@@ -251,7 +255,7 @@ class Trainer:
             load_strictly(module, _under(tensors, prefix), path)
         for prefix, optimizer in self._optimizers().items():
             _load_optimizer(optimizer, _under(tensors, prefix))
-        self.step = int(header["step"])
+        self.step = step
         return True
 
     def _modules(self) -> dict[str, nn.Module]:
