@@ -108,7 +108,7 @@ def open_maps(
     frames: FrameRange | None = None,
     missing: MissingFrames = MissingFrames.ERROR,
 ) -> ShotSequence:
-    """Plans a sequence and looks at every header, so that gaps and mixed sizes are told before any work is done.
+    """Plans a sequence, looks at every header and reads one frame, so that what is wrong is told before any work.
 
     source: a folder, a pattern (`name.####.png`, with or without its own range), one file of the sequence, or for
     colour a movie, whose frames are numbered from 1.
@@ -128,11 +128,15 @@ def open_maps(
     found = find_sequence(source)
     planned = _plan(found, frames)
     filled = _fill(planned, found.numbers, missing, found.pattern.format(), found.pattern.path)
+    there = _on_disk(planned, found)
+    _READERS[kind](
+        found.pattern.path(there[0]), frame=there[0]
+    )  # colours where ids belong are told now, not at frame 1
     return ShotSequence(
         kind=kind,
         source=found.pattern.format(),
         numbers=planned,
-        size=_common_size(found, planned),
+        size=_common_size(found.pattern, there),
         filled=MappingProxyType(filled),
         filed=found.pattern.path,
         load=lambda number: _READERS[kind](found.pattern.path(number), frame=number),
@@ -215,16 +219,18 @@ def _plan(found: FoundSequence, frames: FrameRange | None) -> tuple[int, ...]:
     return tuple(range(min(found.numbers), max(found.numbers) + 1))
 
 
-def _common_size(found: FoundSequence, planned: tuple[int, ...]) -> tuple[int, int]:
+def _on_disk(planned: tuple[int, ...], found: FoundSequence) -> list[int]:
     here = frozenset(found.numbers)
-    there = [number for number in planned if number in here] or [found.numbers[0]]
-    first, size = there[0], picture_size(found.pattern.path(there[0]), frame=there[0])
-    for number in there[1:]:
-        path = found.pattern.path(number)
-        other = picture_size(path, frame=number)
-        if other != size:
-            raise _mixed(found.pattern.format(), path, (first, size), (number, other))
-    return size
+    return [number for number in planned if number in here] or [found.numbers[0]]
+
+
+def _common_size(pattern: SequencePattern, numbers: list[int]) -> tuple[int, int]:
+    first = picture_size(pattern.path(numbers[0]), frame=numbers[0])
+    for number in numbers[1:]:
+        size = picture_size(pattern.path(number), frame=number)
+        if size != first:
+            raise _mixed(pattern.format(), pattern.path(number), (numbers[0], first), (number, size))
+    return first
 
 
 def _fill(

@@ -14,6 +14,7 @@ from mapreel.core.contract.errors import (
     InputError,
     MissingInputError,
     MixedSizesError,
+    UnknownLabelError,
     UnsupportedFileError,
     UsageError,
 )
@@ -157,6 +158,16 @@ def test_a_broken_frame_is_found_at_the_start(tmp_path, content):
     (folder / "0004.png").write_bytes(content)
     with pytest.raises(DamagedFileError, match=r"frame 4 \(label/0004\.png\)"):
         open_maps(folder, "label")
+
+
+def test_pictures_of_another_kind_are_told_at_the_start(tmp_path):
+    for number in (7, 8):
+        write_png(tmp_path / f"{number:04d}.png", np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(UnknownLabelError, match="frame 7"):
+        open_maps(tmp_path, "label")
+    with pytest.raises(UnsupportedFileError, match=r"frame 7 .*motion\.X"):
+        open_maps(tmp_path, "motion")
+    assert open_maps(tmp_path, "color").numbers == (7, 8)
 
 
 def test_nothing_there(tmp_path):
