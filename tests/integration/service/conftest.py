@@ -95,6 +95,9 @@ class House:
     def until(self, ask):
         return await_true(ask)
 
+    def processes(self):
+        return processes_of(self.root)
+
     def is_alive(self, pid):
         try:
             return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How client and service find, start and prove each other; strangers, stale files and damaged state included."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import threading
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from mapreel.core.contract.errors import (
+    QueueDamagedError,
+    ServiceError,
+    ServiceNotTrustedError,
+    ServiceRefusedError,
+    ServiceUnreachableError,
+    UsageError,
+)
+from mapreel.core.contract.jobs import JobState
+from mapreel.core.contract.proof import service_proof
+from mapreel.core.service.endpoint import ensure_token, prepare_folder
+from mapreel.core.service.local_disk import file_system, read_linux_mounts, read_mac_mounts, require_local
+
+
+class Stranger:
+    """A program on a port that the endpoint file names. `answer(nonce, port)` is what it says to a hello."""
+
+    def __init__(self, house, answer):
+        self.heard = heard = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                heard.append(f"{self.path}\n{self.headers}")
+                nonce = urllib.parse.parse_qs(urllib.parse.urlparse(self.path).query).get("nonce", [""])[0]
+                body = answer(nonce, self.server.server_port)
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET
+
+            def log_message(self, *_):
+                """Quiet."""
+
+        self._server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        write_endpoint(house, self.port)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def write_endpoint(house, port):
+    prepare_folder(house.folder)
+    ensure_token(house.folder)
+    data = {"format": "mapreel-endpoint", "version": 1, "protocol": 1, "port": port, "pid": 999_999_999}
+    house.folder.endpoint.write_text(json.dumps(data))
+
+
+def hello(proof, protocol=1):
+    return json.dumps({"service": "mapreel", "protocol": protocol, "proof": proof}).encode()
+
+
+STRANGE = {
+    "another secret": lambda nonce, port: hello(service_proof("0" * 64, nonce, port)),
+    "an empty proof": lambda nonce, port: hello(""),
+    "no proof": lambda nonce, port: b'{"service": "mapreel", "protocol": 1}',
+    "no JSON": lambda nonce, port: b"<html>Welcome</html>",
+    "no object": lambda nonce, port: b"[1]",
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_squatting_server_is_refused_and_never_sees_the_token(house, kind):
+    with Stranger(house, STRANGE[kind]) as stranger, house.client(start=False) as client:
+        with pytest.raises(ServiceNotTrustedError, match=f"port {stranger.port}"):
+            client.submit(house.request())
+        token = house.folder.token.read_text()
+        assert stranger.heard
+        assert not [words for words in stranger.heard if token in words or "uthorization" in words]
+
+
+def test_a_stale_endpoint_with_a_stranger_behind_it_is_replaced(house):
+    with Stranger(house, STRANGE["no JSON"]) as stranger, house.client() as client:
+        assert client.wait(client.submit(house.request()).id).state is JobState.FINISHED
+        assert house.endpoint()["port"] != stranger.port
+        assert not [words for words in stranger.heard if "uthorization" in words]
+
+
+def test_a_stranger_cannot_hand_the_question_on_to_the_real_service(house):
+    with house.client() as client:
+        client.status()
+        real = house.endpoint()["port"]
+
+        def relay(nonce, _port):
+            with urllib.request.urlopen(f"http://127.0.0.1:{real}/v1/hello?nonce={nonce}") as answer:
+                return answer.read()
+
+        with Stranger(house, relay), house.client(start=False) as victim, pytest.raises(ServiceNotTrustedError):
+            victim.status()
+
+
+@pytest.mark.parametrize(("protocol", "age"), [(0, "an older"), (2, "a newer")])
+def test_another_protocol_version_is_said_clearly(house, protocol, age):
+    def answer(nonce, port):
+        return hello(service_proof(house.folder.token.read_text(), nonce, port), protocol)
+
+    with Stranger(house, answer), house.client() as client, pytest.raises(ServiceRefusedError, match=age):
+        client.status()
+    assert not house.processes()
+
+
+def test_nobody_there_and_none_wanted(house):
+    with house.client(start=False) as client:
+        with pytest.raises(ServiceUnreachableError):
+            client.status()
+        assert client.stop() is False
+    assert not house.folder.root.exists()
+
+
+def test_stale_files_of_a_dead_service(house):
+    write_endpoint(house, 9)  # nobody listens on the discard port
+    house.folder.lock.write_text("stale")
+    with house.client() as client:
+        assert client.status()["pid"] == house.endpoint()["pid"]
+
+
+def test_the_state_folder_is_private(house):
+    house.folder.root.mkdir(mode=0o755)
+    house.folder.token.write_text("a token that others could read")
+    house.folder.token.chmod(0o644)
+    with house.client() as client:
+        client.status()
+    assert house.folder.root.stat().st_mode & 0o777 == 0o700
+    assert house.folder.token.stat().st_mode & 0o777 == 0o600
+    assert len(house.folder.token.read_text()) == 64
+    assert "token" not in house.folder.endpoint.read_text()
+    words = b"".join(open(f"/proc/{pid}/cmdline", "rb").read() for pid in house.processes())
+    assert house.folder.token.read_bytes() not in words
+
+
+def test_several_services_started_at_once_are_one(house):
+    processes = [house.start() for _ in range(3)]
+    with house.client(start=False) as client:
+        pid = house.until(lambda: _pid(client))
+        losers = [process for process in processes if process.pid != pid]
+        for process in losers:
+            _, words = process.communicate(timeout=60)
+            assert (process.returncode, b"a service runs already" in words) == (0, True)
+        assert client.status()["pid"] == pid
+        client.stop()
+    winner = next(process for process in processes if process.pid == pid)
+    winner.communicate(timeout=60)
+    assert winner.returncode == 0
+
+
+def _pid(client):
+    try:
+        return client.status()["pid"]
+    except ServiceUnreachableError:
+        return None
+
+
+def test_several_clients_that_need_one_at_once_get_the_same(house):
+    pids = []
+
+    def ask():
+        with house.client() as client:
+            pids.append(client.status()["pid"])
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(pids) == 3
+    assert len(set(pids)) == 1
+
+
+def test_the_service_outlives_the_session_of_its_starter(house):
+    with house.client() as client:
+        pid = client.status()["pid"]
+        client.wait(client.submit(house.request()).id)
+        compute = client.status()["compute_pid"]
+    assert len({os.getsid(0), os.getsid(pid), os.getsid(compute)}) == 3
+    assert os.getpgid(compute) == compute
+
+
+def test_it_ends_when_idle_but_never_under_a_job(house, monkeypatch):
+    monkeypatch.setenv("MAPREEL_IDLE_S", "0.4")
+    with house.client() as client:
+        job = client.submit(house.request(frames=40, pause_s=0.04))
+    house.until(lambda: not house.processes())
+    assert house.read_queue("SELECT state FROM jobs WHERE id = ?", job.id) == [("finished",)]
+    assert not house.folder.endpoint.exists()
+
+
+def test_a_polite_signal_ends_it_in_order(house):
+    with house.client() as client:
+        pid = client.status()["pid"]
+        client.wait(client.submit(house.request()).id)
+    os.kill(pid, signal.SIGTERM)
+    house.until(lambda: not house.processes())
+    assert not house.folder.endpoint.exists()
+
+
+def test_a_stop_ends_those_who_watch_with_a_sentence(house):
+    with house.client() as client, house.client() as other:
+        job = client.submit(house.request(frames=2000, pause_s=0.02))
+        with pytest.raises(ServiceUnreachableError, match="the service was stopped"):
+            for event in client.watch(job.id):
+                if event.kind == "progress":
+                    other.stop()
+        house.until(lambda: not house.processes())
+
+
+def test_a_damaged_queue_reaches_the_client_as_a_sentence(house):
+    with house.client() as client:
+        client.submit(house.request())
+        client.stop()
+        house.until(lambda: not house.processes())
+        house.folder.database.write_bytes(b"\0" * 50_000)
+        with pytest.raises(QueueDamagedError, match="is damaged") as caught:
+            client.status()
+        assert "move it away" in caught.value.remedy
+        house.folder.database.unlink()
+        for ending in ("-wal", "-shm"):
+            house.folder.database.with_name(house.folder.database.name + ending).unlink(missing_ok=True)
+        assert client.list() == []
+
+
+def test_a_wrong_setting_reaches_the_client_as_a_sentence(house, monkeypatch):
+    monkeypatch.setenv("MAPREEL_GRACE_S", "soon")
+    with house.client() as client, pytest.raises(UsageError, match="MAPREEL_GRACE_S is wrong"):
+        client.status()
+
+
+def test_no_python_to_start_it_with(house, monkeypatch):
+    monkeypatch.setenv("MAPREEL_PYTHON", "/nowhere/python")
+    with house.client() as client, pytest.raises(ServiceUnreachableError, match="could not be started"):
+        client.status()
+
+
+def test_network_disks_are_refused(tmp_path):
+    require_local(tmp_path)
+    assert file_system(tmp_path)
+    for kind in ("nfs4", "cifs", "fuse.sshfs", "smbfs"):
+        with pytest.raises(ServiceError, match="network disk"):
+            require_local(tmp_path, kind)
+
+
+def test_mount_tables_are_read():
+    linux = (
+        "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+        "40 22 0:41 / /home/my\\040share rw - nfs4 server:/x rw,vers=4.2\n"
+    )
+    assert read_linux_mounts(linux) == [("/", "ext4"), ("/home/my share", "nfs4")]
+    mac = "/dev/disk1s1 on / (apfs, local, journaled)\n//me@server/x on /Volumes/x (smbfs, nodev)\n"
+    assert read_mac_mounts(mac) == [("/", "apfs"), ("/Volumes/x", "smbfs")]

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kill -9 of whoever it may be, whenever it may be: every frame exactly once, none half, and the job goes on."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from service_runners import frame_bytes
+
+from mapreel.core.contract.jobs import JobState
+
+DICE = random.Random(20)
+
+
+def halves(take):
+    """Visible files of a take that are not whole."""
+    paths = [path for path in Path(take).glob("[!.]*")]
+    return [path.name for path in paths if path.read_bytes() != frame_bytes(int(path.name[:4]))]
+
+
+def whole(take, frames):
+    names = sorted(path.name for path in Path(take).iterdir())
+    return names == [f"{number}.txt" for number in range(1001, 1001 + frames)] and not halves(take)
+
+
+def visible(take):
+    return len(list(Path(take).glob("[!.]*")))
+
+
+def test_a_writer_killed_at_any_moment_leaves_no_half_file(tmp_path):
+    code = (
+        "import sys, itertools, pathlib\n"
+        "from mapreel.core.contract.takes import write_atomically\n"
+        "from service_runners import frame_bytes\n"
+        "for n in itertools.cycle(range(1001, 1400)):\n"
+        "    write_atomically(pathlib.Path(sys.argv[1]) / f'{n}.txt', lambda file: [file.write(b) for b in (frame_bytes(n)[:999], frame_bytes(n)[999:])])\n"
+    )
+    here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    for _ in range(12):
+        before = visible(tmp_path)
+        child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], env={**os.environ, "PYTHONPATH": here})
+        try:
+            while visible(tmp_path) == before and before < 300:
+                assert child.poll() is None
+            time.sleep(DICE.uniform(0, 0.02))
+        finally:
+            child.kill()
+            child.wait()
+        assert halves(tmp_path) == []
+    assert visible(tmp_path) > 0
+
+
+def test_kill_of_the_compute_process_at_random_points(house, monkeypatch):
+    monkeypatch.setenv("MAPREEL_MAX_CRASHES", "100")
+    with house.client() as client:
+        job = client.submit(house.request(frames=120, pause_s=0.01))
+        kills = 0
+        while kills < 6:
+            stood = visible(job.take)
+            house.until(lambda stood=stood: visible(job.take) > stood)
+            time.sleep(DICE.uniform(0, 0.05))
+            pid = client.status()["compute_pid"]
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
+                house.until(lambda pid=pid: not house.is_alive(pid))
+            assert halves(job.take) == []
+        ended = client.wait(job.id)
+        assert ended.state is JobState.FINISHED
+        assert whole(job.take, 120)
+        states = [one["state"] for one in ended.data["tries"]]
+        assert states == ["crashed"] * 6 + ["done"]
+        assert ended.data["tries"][0]["reason"] == "the compute process crashed (SIGKILL)"
+        assert ended.result["written"] < 120
+
+
+def test_kill_of_the_service_at_random_points_while_a_client_waits(house):
+    with house.client() as client:
+        job = client.submit(house.request(frames=120, pause_s=0.02))
+        kills, orphans = 0, []
+        for event in client.watch(job.id):
+            if event.kind == "progress" and kills < 4 and event.job.progress.done < 120:
+                time.sleep(DICE.uniform(0, 0.05))
+                pid = house.endpoint()["pid"]
+                orphans += [child for child in house.processes() if child != pid]
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
+                house.until(lambda pid=pid: not house.is_alive(pid))
+                assert halves(job.take) == []
+        ended = client.show(job.id)
+        assert (ended.state, kills) == (JobState.FINISHED, 4)
+        assert whole(job.take, 120)
+        tries = ended.data["tries"]
+        assert [one["state"] for one in tries] == ["crashed"] * 4 + ["done"]
+        assert tries[0]["reason"] == "the service ended in mid-job"
+        assert not [pid for pid in orphans if house.is_alive(pid)]
+
+
+def test_the_compute_process_ends_with_its_service_even_when_its_job_does_not_listen(house):
+    with house.client() as client:
+        job = client.submit(house.request(deed="stall", deed_at=1002))
+        house.until(lambda: visible(job.take) == 1)
+        compute = client.status()["compute_pid"]
+        house.kill_service()
+        house.until(lambda: not house.is_alive(compute))
+
+
+def test_two_compute_processes_never_run_at_once(house):
+    """A compute process that outlives its service (stopped here, so that it cannot hear of it) holds the lane's lock."""
+    with house.client() as client:
+        job = client.submit(house.request(frames=40, pause_s=0.02))
+        house.until(lambda: visible(job.take) > 3)
+        old = client.status()["compute_pid"]
+        os.kill(old, signal.SIGSTOP)
+        house.kill_service()
+        house.until(lambda: not house.is_alive(house.endpoint()["pid"]))
+        client.close()
+        new = house.until(lambda: client.status()["compute_pid"])
+        stood = visible(job.take)
+        time.sleep(0.5)
+        assert visible(job.take) == stood
+        assert house.is_alive(new)
+        os.kill(old, signal.SIGCONT)  # it hears that its service is gone, ends, and the new one goes on
+        assert client.wait(job.id).state is JobState.FINISHED
+        assert not house.is_alive(old)
+        assert whole(job.take, 40)
+
+
+def test_stop_keeps_jobs_and_the_next_service_goes_on(house):
+    with house.client() as client:
+        running, waiting = client.submit(house.request(frames=60, pause_s=0.03)), client.submit(house.request())
+        house.until(lambda: visible(running.take) > 2)
+        assert client.stop()
+        house.until(lambda: not house.processes())
+        assert not house.folder.endpoint.exists()
+        stood = visible(running.take)
+        assert 0 < stood < 60
+        states = dict(house.read_queue("SELECT id, state FROM jobs"))
+        assert states == {running.id: "queued", waiting.id: "queued"}
+        ended = client.wait(running.id)
+        assert (ended.state, ended.result["written"]) == (JobState.FINISHED, 60 - stood)
+        assert [one["state"] for one in ended.data["tries"]] == ["cancelled", "done"]
+        assert client.wait(waiting.id).state is JobState.FINISHED
