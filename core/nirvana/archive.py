@@ -240,12 +240,12 @@ class Archive:
         """What is wrong with a group, and whether its block means could be compared."""
         head = self.header
         try:
-            bits.read_chunk_head(self._file, self._groups[group].offset, head.total_bytes)
+            self._compare_head(self._groups[group])
             pictures = self._pictures(group)
             chunk = self._means[group]
             if chunk is None:
                 return None, False
-            bits.read_chunk_head(self._file, chunk.offset, head.total_bytes)
+            self._compare_head(chunk)
             payload = bits.read_payload(self._file, chunk)
             stored = unpack_means(payload, group, len(pictures), head.height, head.width)
         except ArchiveError as error:
@@ -254,3 +254,7 @@ class Archive:
         if away > TOLERANCE:
             return f"Group {group} decodes to other pictures here than where it was written ({away} steps away).", True
         return None, True
+
+    def _compare_head(self, listed: bits.Chunk) -> None:
+        if bits.read_chunk_head(self._file, listed.offset, self.header.total_bytes) != listed:
+            raise bits.damaged(listed.name, "the index and the part itself disagree")

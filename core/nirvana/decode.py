@@ -32,7 +32,7 @@ def decode_pictures(
     DamagedArchiveError, naming the group `name`, when its weights give something that is no number.
     """
     weights = group.weights(device)
-    basis = basis_images(config, weights, temporal_encoding(config).to(device))
+    basis = basis_images(config, weights, temporal_encoding(config).to(device), torch.float32)
     at = centroids(height, width).to(device)
     rows, cols = patch_grid(height, width)
     rows_at_once = max(1, _PATCHES_AT_ONCE // cols)

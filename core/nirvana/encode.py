@@ -72,7 +72,7 @@ def encode(source: Source, settings: EncodeSettings, path: Path, ctx: JobContext
 
 
 class _Encoder:
-    """One attempt at an encode; between groups its state is the last group's symbols and pictures."""
+    """One attempt at an encode; between groups its state is the last group's symbols."""
 
     def __init__(
         self, source: Source, settings: EncodeSettings, path: Path, ctx: JobContext, device: torch.device
@@ -97,7 +97,6 @@ class _Encoder:
         self.work = WorkFolder(path, _described(source, settings))
         self.sources: list[bytes] = []
         self.previous: CodedGroup | None = None
-        self.before: Tensor | None = None
         self._remaining = RemainingTime()
         self._planned = [self._iterations(group) for group in range(self.header.groups)]
         self._kept = 0  # iterations that an earlier attempt has done
@@ -120,15 +119,14 @@ class _Encoder:
         elif group == self._kept:
             self._kept += 1
         self.previous = unpack_group(finished.payload, group, previous, self.header.network)
-        self.before = frames
         self._report(group + 1, 0)
 
     def _fit(self, group: int, previous: CodedGroup | None, frames: Tensor) -> FinishedGroup:
         net, fit, seed = self.header.network, self.settings.fit, self.settings.seed + group
-        if previous is None or self.before is None:
+        if previous is None:
             start = first_start(net, fit, frames, seed, self.ctx.check)
         else:
-            start = next_start(net, fit, previous, self.before[: len(frames)], frames, self.ctx.check)
+            start = next_start(net, fit, previous, frames, self.ctx.check)
         target = None if self.settings.psnr_db is None else 10.0 ** (-self.settings.psnr_db / 10.0)
         fitted = fit_group(
             net,

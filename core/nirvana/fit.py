@@ -97,7 +97,7 @@ def fit_group(
     done = 0
     for done in range(iterations + 1):
         real = weights.weights()
-        basis = basis_images(config, real, encoding).to(dtype)
+        basis = basis_images(config, real, encoding, dtype)
         shown = patches_from(config, real, features_of(config, real, at), basis)
         error = (shown - wanted) if counted is None else (shown - wanted) * counted
         mse = error.float().square().sum() / pixels

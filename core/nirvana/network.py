@@ -39,7 +39,7 @@ def features_of(config: NetworkConfig, weights: Weights, at: Tensor) -> Tensor:
     return torch.sin(config.w0 * F.linear(x, weights["sine1.weight"], weights["sine1.bias"]))
 
 
-def basis_images(config: NetworkConfig, weights: Weights, encoding: Tensor) -> Tensor:
+def basis_images(config: NetworkConfig, weights: Weights, encoding: Tensor, dtype: torch.dtype) -> Tensor:
     """The last linear layer and the first convolution as one matrix -> [hidden + 1, patch, patch, G * C / 4].
 
     Both are linear, so the convolution is applied to the `hidden` columns of the linear layer (and to its bias, with
@@ -47,13 +47,13 @@ def basis_images(config: NetworkConfig, weights: Weights, encoding: Tensor) -> T
     moves along. The result is the same up to the order of additions.
     """
     c, p, g = config.features, config.half_px, config.group_frames
-    columns = weights["out.weight"].t().reshape(config.hidden, c, p, p)
     kernel, bias = weights["conv0.weight"], weights["conv0.bias"]
-    moved = F.conv2d(columns, kernel, padding=1)
+    columns = weights["out.weight"].t().reshape(config.hidden, c, p, p).to(dtype, memory_format=torch.channels_last)
+    moved = F.conv2d(columns, kernel.to(dtype, memory_format=torch.channels_last), padding=1)
     # each frame sees all channels of the shared features, plus its own encoding
     constant = weights["out.bias"].reshape(1, c, p, p) + encoding[:, :, None, None]
     last = F.conv2d(constant.reshape(1, g * c, p, p), kernel, bias, padding=1, groups=g)
-    return F.pixel_shuffle(torch.cat([moved, last]), 2).permute(0, 2, 3, 1)
+    return F.pixel_shuffle(torch.cat([moved, last.to(dtype)]), 2).permute(0, 2, 3, 1)
 
 
 def patches_from(config: NetworkConfig, weights: Weights, features: Tensor, basis: Tensor) -> Tensor:

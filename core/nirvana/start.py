@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from mapreel.core.nirvana.config import FitConfig, NetworkConfig
+from mapreel.core.nirvana.decode import decode_pictures
 from mapreel.core.nirvana.network import GREY, centroids, cut_patches, features_of, temporal_encoding
-from mapreel.core.nirvana.quantise import FIXED_STEPS, CodedGroup
+from mapreel.core.nirvana.quantise import FIXED_STEPS, SYMBOL_LIMIT, CodedGroup
 
 Check = Callable[[], None]  # called often; raises when the job shall stop
 
@@ -157,28 +158,31 @@ def first_start(
 
 
 def next_start(
-    config: NetworkConfig,
-    fit: FitConfig,
-    previous: CodedGroup,
-    before: Tensor,
-    frames: Tensor,
-    check: Check = lambda: None,
+    config: NetworkConfig, fit: FitConfig, previous: CodedGroup, frames: Tensor, check: Check = lambda: None
 ) -> CodedGroup:
-    """Start of a group from the last one's weights, its features moved by what changed in the pictures.
+    """Start of a group from the last one's weights: its linear layers solved anew where that shows the frames better.
 
-    before, frames: the frames of the previous and of this group, [G, 3, H, W] in 0..1, sRGB.
+    Through convolutions that long training has led away from the identity a solved start may be worse than the last
+    group as it stands; then that is the start. frames [G, 3, H, W] in 0..1, sRGB.
     """
     device = frames.device
     at = centroids(frames.shape[2], frames.shape[3]).to(device)
     weights = previous.weights(device)
-    held = _with_one(features_of(config, weights, at)) @ torch.cat(
-        [weights["out.weight"].t(), weights["out.bias"][None]]
-    )
-    target = held + feature_targets(config, frames) - feature_targets(config, before)
+    target = feature_targets(config, frames)
     sines = {name: weights[name].clone() for name in weights if name.startswith("sine")}
     search_sines(config, sines, at, _weighted(config, target), fit.next_search, check)
     last = solve_last_layer(config, sines, at, target)
-    return _rounded(config, {**weights, **sines, **last}, previous.steps)
+    solved = _rounded(config, {**weights, **sines, **last}, previous.steps)
+    return min(solved, previous, key=lambda start: _error(config, start, frames))
+
+
+@torch.no_grad()
+def _error(config: NetworkConfig, start: CodedGroup, frames: Tensor) -> float:
+    height, width = frames.shape[2:]
+    shown = torch.from_numpy(
+        decode_pictures(config, start, height, width, len(frames), name="The start", device=frames.device)
+    )
+    return float((shown.to(frames.device).permute(0, 3, 1, 2) / 255.0 - frames).square().mean())
 
 
 def _rounded(config: NetworkConfig, weights: dict[str, Tensor], steps: dict[str, float]) -> CodedGroup:
@@ -186,7 +190,10 @@ def _rounded(config: NetworkConfig, weights: dict[str, Tensor], steps: dict[str,
         layer.name: steps[layer.name] if layer.is_latent else FIXED_STEPS[layer.name] for layer in config.layers
     }
     symbols = {
-        layer.name: torch.round(weights[layer.name].cpu().double() / all_steps[layer.name]).numpy().astype(np.int32)
+        layer.name: torch.round(weights[layer.name].cpu().double() / all_steps[layer.name])
+        .clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+        .numpy()
+        .astype(np.int32)
         for layer in config.layers
     }
     return CodedGroup(symbols, all_steps)
