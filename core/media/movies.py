@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 from av.video.stream import VideoStream
@@ -270,6 +271,8 @@ def read_movie_frames(path: Path) -> Iterator[MovieFrame]:
                     index += 1
                     place.index = index
                     _check_count(path, index)
+        if index == 0:
+            raise damaged(path, None, "holds no frame that can be decoded")
         if packets < stream.frames:
             raise damaged(path, index + 1, f"ends after {packets} of {stream.frames} frames")
 
@@ -294,7 +297,7 @@ def _reading(path: Path, index: int) -> Iterator[_Place]:
 def _open_movie(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     read_head(path, 16)
     try:
-        container = av.open(f"file:{path}", "r", options=dict(_OPTIONS))
+        container = av.open(f"file:{path}", "r", options=dict(_OPTIONS), metadata_errors="replace")
     except av.FFmpegError as error:
         if path.suffix.lower() in MOVIE_SUFFIXES:
             raise damaged(path, None, "cannot be opened as a movie", str(error)) from error
@@ -310,7 +313,9 @@ def _open_movie(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def _check_stream(path: Path, stream: VideoStream) -> None:
-    context = stream.codec_context
+    context = cast("VideoCodecContext | None", stream.codec_context)  # PyAV's own types forget unknown codecs
+    if context is None:
+        raise unsupported(path, None, "is packed in a way that Mapreel cannot read", "give H.264, HEVC, ProRes or FFV1")
     if not (context.width and context.height):
         raise damaged(path, None, "has a video stream without a size")
     if context.width > MAX_SIDE_PX or context.height > MAX_SIDE_PX or context.width * context.height > MAX_PIXELS:

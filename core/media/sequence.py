@@ -247,7 +247,7 @@ def _fill(
     if missing is MissingFrames.ERROR:
         raise GapError(
             f"{_counted(gaps)} missing from {source}",
-            "render what is missing, leave it out with --frames, or choose to hold or blacken missing frames",
+            "render what is missing, leave it out with --frames, or choose --missing hold or --missing black",
             file=str(filed(gaps[0])),
             frame=gaps[0],
         )

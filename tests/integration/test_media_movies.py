@@ -169,6 +169,15 @@ def test_what_is_no_movie(tmp_path):
             movie_info(Path(source))
 
 
+@pytest.mark.parametrize("codec", [b"zzzz", b"\xff\xff\xff\xff"])
+def test_a_codec_nobody_knows(tmp_path, codec):
+    path = write(tmp_path / "codec.mp4", moving(2))
+    path.write_bytes(path.read_bytes().replace(b"avc1\0\0", codec + b"\0\0"))
+    for read in (movie_info, lambda movie: list(read_movie(movie))):
+        with pytest.raises((UnsupportedFileError, DamagedFileError), match=r"codec\.mp4"):
+            read(path)
+
+
 def test_a_sound_file_holds_no_pictures(tmp_path):
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:

@@ -79,6 +79,7 @@ def test_a_gap_is_an_error_that_names_the_missing_frames(tmp_path):
     text = str(caught.value)
     assert "5 frames (1003-1004,1006-1008) are missing" in text
     assert "--frames" in text
+    assert "--missing hold" in text
     assert caught.value.frame == 1003
     assert open_maps(folder, "label", FrameRange.parse("1001-1002,1009")).numbers == (1001, 1002, 1009)
 
