@@ -142,6 +142,12 @@ def is_debian() -> bool:
     )
 
 
+def quietly(command: Sequence[str], environment: Dict[str, str]) -> int:
+    """Run a child that nobody hears; gives its exit code."""
+    null = subprocess.DEVNULL
+    return subprocess.run(command, env=environment, stdin=null, stdout=null, stderr=null, check=False).returncode
+
+
 def install_system_packages(packages: Sequence[str], reason: str) -> None:
     """Install Debian packages, or say how to. Raises Stop where that is not ours to do."""
     names = " ".join(packages)
@@ -152,10 +158,8 @@ def install_system_packages(packages: Sequence[str], reason: str) -> None:
     say(f"      {reason}: installing {names} with apt-get")
     environment = dict(clean_environment(), DEBIAN_FRONTEND="noninteractive")
     install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
-    quiet: Dict[str, int] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     for command in (install, ["apt-get", "update", "-qq"], install):
-        done = subprocess.run(command, env=environment, check=False, **quiet)  # type: ignore[call-overload]
-        if command is install and done.returncode == 0:
+        if quietly(command, environment) == 0 and command is install:
             return
     raise Stop(
         f"{reason}, and apt-get could not install {names}: run `apt-get update && apt-get install {names}` to see why."
@@ -678,14 +682,14 @@ def uninstall(options: argparse.Namespace) -> int:
         if environment.stamp():
             state = state_folder(environment)
             stop = [str(environment.python), "-P", "-m", "mapreel.core.cli", "service", "stop"]
-            silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            if subprocess.run(stop, env=clean_environment(), check=False, **silent).returncode == 0 and state:
+            if quietly(stop, clean_environment()) == 0 and state:
                 wait_until(lambda: not (state / "service.json").exists())
         environment.remove()
     if state and (state / "service.token").exists():
         shutil.rmtree(str(state))
         say(f"Removed {state}: the list of jobs; their pictures stay where they are.")
-    for name in ("mapreel.egg-info", "build", ".types", ".mypy_cache", ".ruff_cache", ".pytest_cache"):
+    caches = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache")
+    for name in ("mapreel.egg-info", "build", ".types", *caches):
         remove_tree(ROOT / name)
     for folder in ("core", "plugin", "ui", "tests", "requirements"):
         for cache in list((ROOT / folder).glob("**/__pycache__")):
