@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -230,12 +231,8 @@ def movie_info(path: Path) -> MovieInfo:
     """
     path = Path(path)
     with _open_movie(path) as (container, stream):
-        frames = 0
         with _reading(path, 0):
-            for packet in container.demux(stream):
-                _check_packet(path, frames, packet)
-                frames += int(packet.size > 0 and not packet.is_discard)
-                _check_count(path, frames)
+            frames = sum(packet.size > 0 and not packet.is_discard for packet in _packets(path, container, stream))
         context = stream.codec_context
         rate = stream.average_rate or stream.guessed_rate
         return MovieInfo(
@@ -258,11 +255,9 @@ def read_movie_frames(path: Path) -> Iterator[MovieFrame]:
     """
     path = Path(path)
     with _open_movie(path) as (container, stream):
-        index, packets = 0, 0
+        index = 0
         with _reading(path, 0) as place:
-            for packet in container.demux(stream):
-                _check_packet(path, index, packet)
-                packets += int(packet.size > 0)
+            for packet in _packets(path, container, stream):
                 for frame in packet.decode():
                     assert isinstance(frame, VideoFrame)
                     if frame.is_corrupt or (frame.width, frame.height) != (stream.width, stream.height):
@@ -270,11 +265,8 @@ def read_movie_frames(path: Path) -> Iterator[MovieFrame]:
                     yield MovieFrame(index=index, time_s=_time(frame, index, stream), pixels=_to_rgb(frame))
                     index += 1
                     place.index = index
-                    _check_count(path, index)
         if index == 0:
             raise damaged(path, None, "holds no frame that can be decoded")
-        if packets < stream.frames:
-            raise damaged(path, index + 1, f"ends after {packets} of {stream.frames} frames")
 
 
 @dataclass
@@ -327,9 +319,28 @@ def _check_stream(path: Path, stream: VideoStream) -> None:
     _check_count(path, stream.frames)
 
 
-def _check_packet(path: Path, index: int, packet: Packet[VideoStream]) -> None:
-    if packet.is_corrupt:  # the demuxer got fewer bytes than the movie's index promises
-        raise damaged(path, index + 1, "is cut short or damaged")
+def _packets(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """All packets; raises DamagedFileError where one is cut or the movie ends before it promised to."""
+    count, shown_s = 0, Fraction(0)
+    for packet in container.demux(stream):
+        if packet.is_corrupt:  # the demuxer got fewer bytes than the movie's index promises
+            raise damaged(path, count + 1, "is cut short or damaged")
+        count += int(packet.size > 0)
+        _check_count(path, count)
+        if packet.pts is not None and packet.time_base is not None:
+            shown_s = max(shown_s, Fraction(packet.pts * packet.time_base))
+        yield packet
+    if count < stream.frames:
+        raise damaged(path, count + 1, f"ends after {count} of {stream.frames} frames")
+    promised_s = _promised_s(stream)
+    if shown_s + 3 / Fraction(stream.average_rate or 1) < promised_s:
+        raise damaged(path, count + 1, f"ends after {float(shown_s):.2f} of {float(promised_s):.2f} seconds")
+
+
+def _promised_s(stream: VideoStream) -> Fraction:
+    """Matroska counts no frames, but says how long each stream is (`00:00:05.280000000`); 0 where nothing is said."""
+    match = re.fullmatch(r"(\d{1,3}):(\d\d):(\d\d(?:\.\d{1,9})?)", stream.metadata.get("DURATION", ""))
+    return int(match[1]) * 3600 + int(match[2]) * 60 + Fraction(match[3]) if match else Fraction(0)
 
 
 def _check_count(path: Path, frames: int) -> None:

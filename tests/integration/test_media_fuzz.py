@@ -85,7 +85,7 @@ print("movie.mp4", read, 0, refused, flush=True)
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a limit of the memory")
 def test_broken_files_never_crash_a_reader(tmp_path):
-    count = 150
+    count = 100
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path), str(count)],
         capture_output=True,

@@ -190,9 +190,7 @@ def test_a_sound_file_holds_no_pictures(tmp_path):
         movie_info(path)
 
 
-def test_a_movie_without_loss_comes_back_exactly(tmp_path):
-    path = tmp_path / "lossless.mkv"
-    frames = moving(5)
+def lossless(path, frames):
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=24)
         stream.width, stream.height, stream.pix_fmt = 50, 36, "bgr0"
@@ -201,4 +199,21 @@ def test_a_movie_without_loss_comes_back_exactly(tmp_path):
             picture.pts, picture.time_base = at, Fraction(1, 24)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+    return path
+
+
+def test_a_movie_without_loss_comes_back_exactly(tmp_path):
+    frames = moving(5)
+    path = lossless(tmp_path / "lossless.mkv", frames)
     assert all(np.array_equal(a, b) for a, b in zip(frames, read_movie(path), strict=True))
+    assert movie_info(path).frames == 5
+
+
+def test_a_cut_matroska_is_noticed_although_it_counts_no_frames(tmp_path):
+    path = lossless(tmp_path / "cut.mkv", moving(24))
+    whole = path.read_bytes()
+    for part in (3, 5, 7):
+        path.write_bytes(whole[: len(whole) * part // 8])
+        for read in (movie_info, lambda movie: list(read_movie(movie))):
+            with pytest.raises(DamagedFileError, match=r"cut\.mkv"):
+                read(path)
