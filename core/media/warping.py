@@ -11,6 +11,9 @@ Motion = NDArray[np.float32]  # [H, W, 2] pixels, x right, y down: pixel p of th
 Ids = NDArray[np.unsignedinteger]  # [H, W]
 Picture = NDArray[np.float32]  # [H, W, C]
 
+SMALLEST_SEARCH_PX = 16
+"""The search lays patches of eight pixels over the picture and refuses what is smaller than one and a half."""
+
 
 def positions(motion: Motion) -> Motion:
     """Where each pixel was: [H, W, 2] absolute coordinates (x, y) in the other frame."""
@@ -105,9 +108,12 @@ def estimate_motion(here: tuple[Ids, ...], there: tuple[Ids, ...]) -> Motion:
     Dense inverse search (Kroeger et al., ECCV 2016) on a grey picture in which every id has a tone of its own.
     Textureless insides follow their outlines; where that goes wrong the labels disagree and the pixel does not count.
     """
+    h, w = here[0].shape
+    grown = (0, max(0, SMALLEST_SEARCH_PX - h), 0, max(0, SMALLEST_SEARCH_PX - w))
+    before, after = (cv2.copyMakeBorder(_tones(maps), *grown, cv2.BORDER_REPLICATE) for maps in (there, here))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    start = np.zeros((*here[0].shape, 2), np.float32)
-    return np.ascontiguousarray(search.calc(_tones(here), _tones(there), start), np.float32)
+    start = np.zeros((*after.shape, 2), np.float32)
+    return np.ascontiguousarray(search.calc(after, before, start)[:h, :w], np.float32)
 
 
 def _tones(maps: tuple[Ids, ...]) -> NDArray[np.uint8]:
