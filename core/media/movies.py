@@ -195,9 +195,8 @@ class MovieWriter:
         if self._container is not None:
             with contextlib.suppress(av.FFmpegError):  # it failed already, and only the temporary file hangs on it
                 self._container.close()
-        self._atomic.__exit__(
-            type(error), error, error.__traceback__
-        )  # OSError comes back as OutputError, DiskFullError
+        # an OSError comes back from here as OutputError or DiskFullError
+        self._atomic.__exit__(type(error), error, error.__traceback__)
 
 
 class _AbandonedError(Exception):

@@ -88,28 +88,20 @@ def some_ids(depth, height=13, width=19) -> np.ndarray:
 
 
 @pytest.mark.parametrize("interlace", [False, True], ids=["plain", "adam7"])
-@pytest.mark.parametrize("first_filter", range(5))
 @pytest.mark.parametrize(
     ("depth", "color"),
     [(1, GREY), (2, GREY), (4, GREY), (8, GREY), (16, GREY), (1, INDEXED), (2, INDEXED), (4, INDEXED), (8, INDEXED)],
 )
-def test_every_depth_filter_and_interlace_gives_the_stored_integers(tmp_path, depth, color, first_filter, interlace):
+def test_every_depth_filter_and_interlace_gives_the_stored_integers(tmp_path, depth, color, interlace):
     ids = some_ids(depth)
-    palette = np.random.default_rng(9).integers(0, 256, (1 << depth) * 3).astype(np.uint8).tobytes()
+    colors = np.random.default_rng(9).integers(0, 256, (1 << depth) * 3).astype(np.uint8).tobytes()
+    palette = colors if color == INDEXED else None
     path = tmp_path / "0001.png"
-    path.write_bytes(
-        craft(
-            ids,
-            depth,
-            color,
-            interlace=interlace,
-            first_filter=first_filter,
-            palette=palette if color == INDEXED else None,
-        )
-    )
-    found = read_label_map(path)
-    assert found.dtype == np.uint16
-    assert np.array_equal(found, ids)
+    for first_filter in range(5):
+        path.write_bytes(craft(ids, depth, color, interlace=interlace, first_filter=first_filter, palette=palette))
+        found = read_label_map(path)
+        assert found.dtype == np.uint16
+        assert np.array_equal(found, ids), first_filter
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (7, 3)])
