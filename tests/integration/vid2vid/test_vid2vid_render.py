@@ -324,6 +324,7 @@ def test_gaps_are_filled_by_policy_and_noted(own_street, render, tmp_path, pictu
 def test_motion_over_a_held_frame_is_estimated(own_street, opened):
     """The motion of the frame after a gap points at a picture nobody has; taking it would smear."""
     (own_street / "label" / "1007.png").unlink()
+    (own_street / "instance" / "1007.png").unlink()
     (own_street / "motion" / "1010.exr").unlink()
     shot = opened(own_street, missing=MissingFrames.HOLD)
     index = {n: i for i, n in enumerate(shot.timeline.numbers)}
