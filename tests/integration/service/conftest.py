@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -119,6 +120,10 @@ class House:
 ENVIRONMENT = {"MAPREEL_GRACE_S": "1.5", "MAPREEL_IDLE_S": "120", "OMP_NUM_THREADS": "1"}
 
 
+def quick():
+    return tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+
+
 def make_house(root):
     """A house with its environment; the processes that it leads to are ended afterwards."""
     with pytest.MonkeyPatch.context() as patch:
@@ -133,15 +138,29 @@ def make_house(root):
 
 
 @pytest.fixture
-def house(tmp_path):
+def quick_folder():
+    """A folder in memory where there is one: a kill is the same there, and a busy disk slows no test."""
+    with quick() as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def house(quick_folder):
     """A state folder of this test's own."""
+    yield from make_house(quick_folder)
+
+
+@pytest.fixture
+def house_on_disk(tmp_path):
+    """The same on a real disk with its real syncs."""
     yield from make_house(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
+def shared():
     """One state folder and service for the tests of a module that do not harm it."""
-    for house in make_house(tmp_path_factory.mktemp("shared")):
-        with house.client() as client:
-            client.status()
-        yield house
+    with quick() as folder:
+        for house in make_house(Path(folder)):
+            with house.client() as client:
+                client.status()
+            yield house

@@ -10,6 +10,7 @@ import signal
 import threading
 import urllib.parse
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -148,7 +149,7 @@ def test_the_state_folder_is_private(house):
     assert house.folder.token.stat().st_mode & 0o777 == 0o600
     assert len(house.folder.token.read_text()) == 64
     assert "token" not in house.folder.endpoint.read_text()
-    words = b"".join(open(f"/proc/{pid}/cmdline", "rb").read() for pid in house.processes())
+    words = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in house.processes())
     assert house.folder.token.read_bytes() not in words
 
 

@@ -104,7 +104,9 @@ def test_right_host(door, host):
     assert door.ask(Host=host.format(port=door.port))[0] == 200
 
 
-@pytest.mark.parametrize("origin", ["null", "http://evil.com", "https://127.0.0.1:{port}", "http://127.0.0.1", "file://", ""])
+@pytest.mark.parametrize(
+    "origin", ["null", "http://evil.com", "https://127.0.0.1:{port}", "http://127.0.0.1", "file://", ""]
+)
 def test_foreign_origin(door, origin):
     assert door.ask(Origin=origin.format(port=door.port))[0] == 403
     assert door.ask("POST", "/v1/stop", b"{}", Origin=origin.format(port=door.port))[0] == 403
@@ -118,7 +120,9 @@ def test_no_cross_origin_permission_is_given(door):
     assert b"server:" not in head
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None, "", "text/json"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None, "", "text/json"]
+)
 def test_a_simple_post_of_a_web_page(door, kind):
     status, body = door.ask("POST", "/v1/jobs", b"{}", Content_Type=kind)
     assert status == 415
@@ -180,7 +184,9 @@ def test_a_body_without_end_is_cut(door):
     assert door.raw(head + chunk * 40)[0] == 413
 
 
-@pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\x00" * 50, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 20_000])
+@pytest.mark.parametrize(
+    "data", [b"\x16\x03\x01\x02\x00" * 50, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 20_000]
+)
 def test_what_is_no_http(door, data):
     with door.connect() as link:
         with contextlib.suppress(ConnectionError):
@@ -193,7 +199,9 @@ def test_endless_headers_are_refused(door):
     assert door.raw(f"GET /v1/jobs HTTP/1.1\r\n{door.headers()}".encode() + b"X-A: " + b"a" * 100_000)[0] == 400
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/jobs/a/explode", "/docs", "/openapi.json", "/v1/../etc/passwd", "/v1/jobs/%00"])
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/jobs/a/explode", "/docs", "/openapi.json", "/v1/../etc/passwd", "/v1/jobs/%00"]
+)
 def test_unknown_addresses(door, path):
     status, body = door.ask(path=path)
     assert status in {404, 405}
