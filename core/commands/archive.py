@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mapreel.core.commands.console import Console, duration
+from mapreel.core.commands.console import Console, duration, table
 from mapreel.core.commands.options import Fps, Frames, Json, Local, absolute
+from mapreel.core.contract.errors import ArchiveError
+from mapreel.core.contract.frames import FrameRange
 from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, ImageFormat, Preset, VerifyRequest
 
 app = typer.Typer(no_args_is_help=True, help="Store shots as neural archives (.nirv) and bring them back.")
@@ -69,6 +72,48 @@ def decode(
     console = Console(json=as_json)
     done = run_request(console, request, local=local)
     console.result(done.to_dict(), [*story(done.result), done.take or ""])
+
+
+@app.command()
+def info(archive: Archive, as_json: Json = False) -> None:
+    """Say what an archive holds, from its header."""
+    from mapreel.core.commands.preflight import check_archive
+
+    request = VerifyRequest(archive=absolute(archive))
+    check_archive(request)
+    data = _header(Path(request.archive))
+    Console(json=as_json).result(data, table([[name.replace("_", " "), str(value)] for name, value in data.items()]))
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """What stands in the header of the archive. Raises ArchiveError. Loads no torch: nothing is decoded."""
+    from mapreel.core.nirvana import bitstream as bits
+
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        try:
+            bits.check_prefix(file.read(bits.PREFIX_BYTES))
+            place = bits.read_chunk_head(file, bits.PREFIX_BYTES, size)
+            head = bits.Header.read(bits.read_payload(file, place))
+            if size != head.total_bytes:
+                raise bits.damaged("The end", f"the file has {size} of {head.total_bytes} bytes")
+            place = bits.read_chunk_head(file, place.end, size)
+            numbers = bits.unpack_numbers(bits.read_payload(file, place), head.frames)
+        except ArchiveError as exc:
+            exc.file = str(path)
+            raise
+    return {
+        "profile": head.profile,
+        "frames": head.frames,
+        "numbers": str(FrameRange.from_numbers(numbers)),
+        "width": head.width,
+        "height": head.height,
+        "fps": float(head.fps),
+        "colour_space": head.colour_space,
+        "file_bytes": size,
+        "bits_per_pixel": round(8 * size / (head.frames * head.height * head.width), 6),
+    }
 
 
 @app.command()

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapreel.core.contract.errors import one_line
@@ -127,7 +128,7 @@ class Console:
             sys.stdout.write(json.dumps(content) + "\n")
             sys.stdout.flush()
         with contextlib.suppress(BrokenPipeError):
-            sys.stderr.write(f"mapreel: {error}\n")
+            sys.stderr.write(f"mapreel: {_named(error)}\n")
             sys.stderr.flush()
 
     @contextlib.contextmanager
@@ -156,6 +157,16 @@ def _live_bar() -> Bar:
         TextColumn("{task.fields[left]}", markup=False),
         console=RichConsole(stderr=True),
     )
+
+
+def _named(error: MapreelError) -> str:
+    """The sentence, with the file's name in front where it does not say which file it means."""
+    sentence = str(error)
+    name = Path(error.file).name if error.file else ""
+    if not name or name in sentence:
+        return sentence
+    lower = sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence
+    return f"{one_line(name)}: {lower}"
 
 
 def plain(progress: Progress | None) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -75,7 +74,6 @@ def _story(done: Finished) -> list[str]:
     kept = result["frames"] - result["rendered"]
     pace = f", {result['frames_per_second']:.1f} frames/s" if result.get("frames_per_second") else ""
     stood = f", {kept} of them stood there" if kept else ""
-    name = Path(take).name
     lines = [f"{result['frames']} frames in {duration(result['seconds'])}{pace}{stood}"]
     lines += [str(note) for note in result.get("notes", [])]
-    return [*lines, f"{take}  (the take {name})" if Path(take).is_dir() else take]
+    return [*lines, take]

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mapreel.core.contract.errors import (
@@ -17,6 +19,7 @@ from mapreel.core.contract.errors import (
     UsageError,
 )
 from mapreel.core.contract.jobs import JobState
+from mapreel.core.contract.takes import is_file_take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -177,7 +180,15 @@ def finished(job: JobView) -> Finished:
     if job.state is JobState.CANCELLED:
         kept = f"; what is finished is kept in {job.take}" if job.take else ""
         raise CancelledError(f"job {job.id} was cancelled{kept}", f"go on with: mapreel jobs retry {job.id}")
-    error = job.error or InternalError(f"job {job.id} ended without a reason", "look at: mapreel jobs show")
-    if not isinstance(error, UsageError) or job.take is not None:
-        error.remedy = f"{error.remedy}, then: mapreel jobs retry {job.id}" if error.remedy else error.remedy
+    error = job.error or InternalError(f"job {job.id} ended without a reason", f"see: mapreel jobs show {job.id}")
+    if job.take is not None and type(error) is not UsageError:  # a request that was wrong itself cannot be mended
+        error.remedy = f"{error.remedy or 'mend that'}, then: mapreel jobs retry {job.id}"
+    _give_back(job, error)
     raise error
+
+
+def _give_back(job: JobView, error: MapreelError) -> None:
+    """Take away the empty folder of a job whose input was bad: the corrected command shall get its name (a retry too)."""
+    if job.take is not None and error.exit_code == 2 and not is_file_take(Path(job.take)):
+        with contextlib.suppress(OSError):  # something stands in it: it is kept
+            Path(job.take).rmdir()

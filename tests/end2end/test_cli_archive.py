@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shots into archives and back from the command line, and what becomes of archives that are cut or altered."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from mapreel.core.media.images import read_color, write_png
+
+FRAMES = range(1001, 1005)
+
+
+@pytest.fixture(scope="module")
+def plates(tmp_path_factory):
+    """Four small frames of something that moves."""
+    folder = tmp_path_factory.mktemp("plates")
+    y, x = np.mgrid[0:32, 0:48].astype(np.float32)
+    for index, number in enumerate(FRAMES):
+        picture = np.stack([128 + 100 * np.sin((x + 3 * index) / 9), 4 * y, 255 - 4 * x], axis=2)
+        write_png(folder / f"{number}.png", np.clip(picture, 0, 255).astype(np.uint8))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def archive(warm_mapreel, plates, tmp_path_factory):
+    """A whole archive of the plates. Read only."""
+    path = tmp_path_factory.mktemp("archive") / "shot.nirv"
+    run = warm_mapreel("archive", "encode", plates, path, "--preset", "draft", "--json")
+    assert run.code == 0, run.stderr
+    assert run.data["take"] == str(path)
+    assert run.data["result"]["bits_per_pixel"] == pytest.approx(8 * path.stat().st_size / (4 * 32 * 48))
+    return path
+
+
+def test_decode_gives_the_frames_back(warm_mapreel, archive, plates, tmp_path):
+    run = warm_mapreel("archive", "decode", archive, tmp_path / "out", "--json")
+    assert run.code == 0, run.stderr
+    files = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert files == [f"{number}.png" for number in FRAMES]
+    error = [
+        np.abs(read_color(plates / name).astype(int) - read_color(tmp_path / "out" / name)).mean() for name in files
+    ]
+    assert max(error) < 12
+    one = warm_mapreel("archive", "decode", archive, tmp_path / "one", "--frames", "1003", "--local")
+    assert one.code == 0, one.stderr
+    assert (tmp_path / "one" / "1003.png").read_bytes() == (tmp_path / "out" / "1003.png").read_bytes()
+
+
+def test_a_second_archive_is_a_new_take(warm_mapreel, archive, plates):
+    before = archive.read_bytes()
+    run = warm_mapreel("archive", "encode", plates, archive, "--preset", "draft", "--frames", "1001")
+    assert run.code == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == str(archive.with_name("shot_v002.nirv"))
+    assert archive.read_bytes() == before
+
+
+def test_info_says_what_is_in_it(warm_mapreel, archive):
+    data = warm_mapreel("archive", "info", archive, "--json").data
+    assert (data["frames"], data["numbers"], data["width"], data["height"]) == (4, "1001-1004", 48, 32)
+    assert data["file_bytes"] == archive.stat().st_size
+    assert "numbers" in warm_mapreel("archive", "info", archive).stdout
+
+
+@pytest.mark.parametrize("way", [(), ("--local",)], ids=["service", "local"])
+def test_verify_says_that_it_is_whole(warm_mapreel, archive, way):
+    run = warm_mapreel("archive", "verify", archive, *way)
+    assert run.code == 0, run.stderr
+    assert "whole: True" in run.stdout
+
+
+def refused(run, name):
+    assert run.code == 2, run.stderr
+    assert name in run.sentence
+    assert "; " in run.sentence
+    return run.sentence
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.97])
+def test_cut(warm_mapreel, archive, tmp_path, share):
+    """However little is missing, neither verify nor decode nor info takes it for whole."""
+    data = archive.read_bytes()
+    cut = tmp_path / "cut.nirv"
+    cut.write_bytes(data[: round(share * len(data))])
+    refused(warm_mapreel("archive", "verify", cut), "cut.nirv")
+    refused(warm_mapreel("archive", "info", cut), "cut.nirv")
+    refused(warm_mapreel("archive", "decode", cut, tmp_path / "out"), "cut.nirv")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
+def test_one_bit_flipped(warm_mapreel, archive, tmp_path, share):
+    data = bytearray(archive.read_bytes())
+    data[round(share * (len(data) - 1))] ^= 0x10
+    flipped = tmp_path / "flipped.nirv"
+    flipped.write_bytes(data)
+    refused(warm_mapreel("archive", "verify", flipped), "flipped.nirv")
+
+
+def test_verify_in_this_process_finds_it_too(warm_mapreel, archive, tmp_path):
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "flipped.nirv").write_bytes(data)
+    refused(warm_mapreel("archive", "verify", tmp_path / "flipped.nirv", "--local"), "flipped.nirv")
+
+
+def test_what_is_no_archive(warm_mapreel, plates, tmp_path):
+    refused(warm_mapreel("archive", "verify", plates / "1001.png"), "1001.png")
+    refused(warm_mapreel("archive", "info", tmp_path / "nothing.nirv"), "nothing.nirv")
+    refused(warm_mapreel("archive", "encode", tmp_path / "nothing", tmp_path / "x.nirv"), "nothing")
+    refused(warm_mapreel("archive", "encode", plates, tmp_path / "x.zip"), "x.zip")
+    assert not list(tmp_path.iterdir())
+
+
+def test_frames_that_it_does_not_hold(warm_mapreel, archive, tmp_path):
+    run = warm_mapreel("archive", "decode", archive, tmp_path / "out", "--frames", "1003-1009")
+    assert run.code == 2
+    assert "1005" in run.sentence
+    assert "1001-1004" in run.sentence
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
+def test_killed_in_mid_encode(warm_mapreel, archive, plates, tmp_path):
+    """The encode goes on by itself and the archive is the same to the last bit."""
+    process = warm_mapreel.start("archive", "encode", plates, tmp_path / "shot.nirv", "--preset", "draft")
+    deadline = time.monotonic() + 60
+    while not warm_mapreel.facts().get("busy") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(warm_mapreel.facts()["compute_pid"], signal.SIGKILL)
+    run = warm_mapreel.finish(process)
+    assert run.code == 0, run.stderr
+    assert (tmp_path / "shot.nirv").read_bytes() == archive.read_bytes()

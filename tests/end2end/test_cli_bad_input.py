@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What bad input gets from the command line: one sentence with file, frame and remedy, exit code 2, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mapreel.core.media.images import write_exr, write_png
+
+BOTH = pytest.mark.parametrize("way", [(), ("--local",)], ids=["service", "local"])
+
+
+def refused(run, *words, code=2):
+    """The sentence of a refused command: it names all of `words`, and stdout is empty."""
+    assert run.code == code, run.stderr
+    assert run.stdout == ""
+    sentence = run.sentence
+    for word in words:
+        assert word in sentence
+    assert "; " in sentence, "no remedy"
+    assert sentence.endswith(".")
+    return sentence
+
+
+def no_take(out):
+    """Nothing was made, not even an empty folder."""
+    return not any(path.name.startswith(out.name) for path in out.parent.iterdir())
+
+
+def png_chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def lying_png(width, height):
+    """A few bytes that claim to be a huge picture, every checksum right."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = png_chunk(b"IDAT", zlib.compress(b"\0" * 64))
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + pixels + png_chunk(b"IEND", b"")
+
+
+# -- seen before anything is queued: the same with the service and without, and no take is made
+
+
+@BOTH
+@pytest.mark.parametrize("part", ["labels", "instances", "motion"])
+def test_missing_folder(warm_mapreel, words, shot, tmp_path, part, way):
+    shutil.rmtree(shot / part.removesuffix("s"))
+    refused(warm_mapreel(*words(shot, tmp_path / "out", *way)), str(shot / part.removesuffix("s")), "does not exist")
+    assert no_take(tmp_path / "out")
+
+
+def test_empty_sequence(warm_mapreel, words, shot, tmp_path):
+    for path in (shot / "label").iterdir():
+        path.unlink()
+    (shot / "label" / ".DS_Store").write_bytes(b"x")
+    refused(warm_mapreel(*words(shot, tmp_path / "out")), str(shot / "label"), "holds no image sequence")
+    assert no_take(tmp_path / "out")
+
+
+def test_pattern_without_a_file(warm_mapreel, words, shot, model, tmp_path):
+    pattern = shot / "label" / "name.####.png"
+    refused(warm_mapreel("render", pattern, "--model", model, "--out", tmp_path / "out"), str(pattern))
+    assert no_take(tmp_path / "out")
+
+
+@BOTH
+def test_gap(warm_mapreel, words, shot, tmp_path, way):
+    (shot / "label" / "1003.png").unlink()
+    sentence = refused(warm_mapreel(*words(shot, tmp_path / "out", *way)), "frame 1003")
+    assert str(shot / "label") in sentence
+    assert no_take(tmp_path / "out")
+
+
+def test_gap_held_on_request(warm_mapreel, words, shot, tmp_path):
+    (shot / "label" / "1003.png").unlink()
+    run = warm_mapreel(*words(shot, tmp_path / "out", "--missing", "hold"))
+    assert run.code == 0, run.stderr
+    assert "1003" in run.stdout
+    assert sorted(path.stem for path in (tmp_path / "out").glob("*.png")) == [str(n) for n in range(1001, 1007)]
+
+
+def test_mixed_sizes(warm_mapreel, words, shot, tmp_path):
+    write_png(shot / "label" / "1004.png", np.zeros((32, 32), np.uint8))
+    refused(warm_mapreel(*words(shot, tmp_path / "out")), "frame 1001 is 128x64", "frame 1004 is 32x32")
+    assert no_take(tmp_path / "out")
+
+
+@BOTH
+def test_png_that_lies_about_its_size(warm_mapreel, words, shot, tmp_path, way):
+    (shot / "label" / "1002.png").write_bytes(lying_png(30000, 30000))
+    refused(warm_mapreel(*words(shot, tmp_path / "out", *way)), "frame 1002", "30000x30000", "1002.png")
+    assert no_take(tmp_path / "out")
+
+
+def test_png_that_is_none(warm_mapreel, words, shot, tmp_path):
+    (shot / "label" / "1002.png").write_bytes(b"MZ" + b"\0" * 1000)
+    refused(warm_mapreel(*words(shot, tmp_path / "out")), "frame 1002", "1002.png")
+    assert no_take(tmp_path / "out")
+
+
+@BOTH
+@pytest.mark.parametrize("ending", ["pt", "pth", "pkl", "ckpt"])
+def test_pickle_as_model(warm_mapreel, shot, tmp_path, ending, way):
+    """It is refused by its name, unopened: its content would leave a mark."""
+    mark = tmp_path / "mark"
+    model = tmp_path / f"model.{ending}"
+    model.write_bytes(b"cos\nsystem\n(S'touch " + os.fsencode(mark) + b"'\ntR.")
+    run = warm_mapreel("render", shot / "label", "--model", model, "--out", tmp_path / "out", *way)
+    refused(run, str(model), "pickle", "safetensors")
+    assert not mark.exists()
+    assert no_take(tmp_path / "out")
+
+
+def test_unknown_model(warm_mapreel, shot, tmp_path):
+    run = warm_mapreel("render", shot / "label", "--model", "streat", "--out", tmp_path / "out")
+    refused(run, "there is no model called streat", "model.safetensors")
+    assert no_take(tmp_path / "out")
+
+
+def test_palette_that_is_not_the_models(warm_mapreel, words, shot, tmp_path):
+    (tmp_path / "mine.json").write_text(
+        '{"format": "mapreel-palette", "version": 1, "name": "mine",'
+        ' "classes": [{"id": 1, "name": "river", "color": [0, 0, 255]}]}'
+    )
+    run = warm_mapreel(*words(shot, tmp_path / "out", "--palette", tmp_path / "mine.json"))
+    refused(run, "label id 1", "“river”", "“road”", "mine")
+    assert no_take(tmp_path / "out")
+
+
+def test_output_that_is_a_file(warm_mapreel, words, shot, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    refused(warm_mapreel(*words(shot, tmp_path / "out")), str(tmp_path / "out"), "is a file", code=1)
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+# -- seen when the pixels are read: the job fails
+
+
+@BOTH
+def test_unknown_labels(warm_mapreel, words, shot, tmp_path, way):
+    label = np.zeros((64, 128), np.uint8)
+    label[3, 4:9] = 77
+    write_png(shot / "label" / "1001.png", label)
+    refused(warm_mapreel(*words(shot, tmp_path / "out", *way)), "frame 1001", "77 (5 pixels)", "1001.png")
+    assert no_take(tmp_path / "out")
+
+
+@BOTH
+def test_truncated_png(warm_mapreel, words, shot, tmp_path, way):
+    path = shot / "label" / "1001.png"
+    path.write_bytes(path.read_bytes()[:-200])
+    refused(warm_mapreel(*words(shot, tmp_path / "out", *way)), "frame 1001", "1001.png")
+    assert no_take(tmp_path / "out")
+
+
+def test_damage_in_mid_shot_keeps_what_is_finished_and_a_retry_goes_on(warm_mapreel, words, shot, tmp_path):
+    path = shot / "label" / "1006.png"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-60])
+    sentence = refused(warm_mapreel(*words(shot, tmp_path / "out")), "frame 1006", "1006.png", "mapreel jobs retry ")
+    standing = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out").glob("*.png")}
+    path.write_bytes(whole)
+    job = sentence.split("mapreel jobs retry ")[1].rstrip(".")
+    assert warm_mapreel("jobs", "retry", job).code == 0
+    assert warm_mapreel("jobs", "watch", job).code == 0
+    now = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out").glob("*.png")}
+    assert len(now) == 6
+    assert standing.items() <= now.items()
+
+
+@BOTH
+def test_truncated_exr(warm_mapreel, words, shot, tmp_path, way):
+    path = shot / "motion" / "1002.exr"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refused(warm_mapreel(*words(shot, tmp_path / "out", *way)), "frame 1002", "1002.exr")
+
+
+def test_exr_that_lies_about_its_size(warm_mapreel, words, shot, tmp_path):
+    path = shot / "motion" / "1002.exr"
+    data = path.read_bytes()
+    honest = struct.pack("<iiii", 0, 0, 127, 63)
+    assert honest in data
+    path.write_bytes(data.replace(honest, struct.pack("<iiii", 0, 0, 29999, 29999)))
+    refused(warm_mapreel(*words(shot, tmp_path / "out")), "frame 1002", "1002.exr")
+
+
+def test_motion_of_another_kind(warm_mapreel, words, shot, tmp_path):
+    for number in range(1001, 1007):
+        write_exr(shot / "motion" / f"{number}.exr", np.zeros((64, 128, 3), np.float32), channels=("A", "B", "C"))
+    refused(warm_mapreel(*words(shot, tmp_path / "out")), "motion.X", ".exr")
+
+
+def test_maps_smaller_than_the_model(warm_mapreel, model, tmp_path):
+    (tmp_path / "label").mkdir()
+    write_png(tmp_path / "label" / "0001.png", np.zeros((2, 2), np.uint8))
+    run = warm_mapreel("render", tmp_path / "label", "--model", model, "--out", tmp_path / "out")
+    refused(run, "2x2", "tiny")
+
+
+def test_model_cut_off(warm_mapreel, model, shot, tmp_path):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes()[:-1000])
+    run = warm_mapreel("render", shot / "label", "--model", broken, "--out", tmp_path / "out")
+    refused(run, str(broken), "cannot be used")
+    assert no_take(tmp_path / "out")
+
+
+def test_references_and_teacher_are_refused_for_now(warm_mapreel, words, shot, tmp_path):
+    refused(warm_mapreel(*words(shot, tmp_path / "out", "--quality", "teacher")), "teacher")
+    run = warm_mapreel(*words(shot, tmp_path / "out", "--reference", f"1001={shot / 'label' / '1001.png'}"))
+    refused(run, "reference")
+
+
+# -- a full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 160 kB; skips where this user may not mount one."""
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(place)]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except OSError:
+        pytest.skip("no mount program here")
+    if done.returncode:
+        pytest.skip("a small disk can only be mounted by root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tmpfs")
+@BOTH
+def test_full_disk(warm_mapreel, words, long_shot, small_disk, read_pictures, undisturbed, way):
+    take = small_disk / "out"
+    sentence = refused(warm_mapreel(*words(long_shot, take, *way)), "the disk is full", str(take), code=1)
+    standing = read_pictures(take)
+    assert 0 < len(standing) < 96
+    assert standing.items() <= undisturbed.items(), "a frame is half"
+    assert not [path.name for path in take.iterdir() if ".part" in path.name]
+    subprocess.run(["mount", "-o", "remount,size=40m", str(small_disk)], check=True)
+    if way:
+        assert warm_mapreel(*words(long_shot, take, *way, "--resume")).code == 0
+    else:
+        job = sentence.split("mapreel jobs retry ")[1].rstrip(".")
+        assert warm_mapreel("jobs", "retry", job).code == 0
+        assert warm_mapreel("jobs", "watch", job).code == 0
+    assert read_pictures(take) == undisturbed
+
+
+# -- wrong words
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["render", "x", "--modle", "y"], "--model"),
+        (["rendr"], "render"),
+        (["render", "x"], "--model"),
+        (["render", "x", "--model", "m", "--out", "o", "--quality", "best"], "teacher"),
+        (["render", "x", "--model", "m", "--out", "o", "--frames", "1-"], "1-"),
+        (["render", "x", "--model", "m", "--out", "o", "--reference", "look.png"], "1001=look.png"),
+        (["archive", "encode", "x", "y.nirv", "--psnr", "30", "--bpp", "0.1"], "more than one target"),
+        (["jobs", "list", "--state", "lost"], "queued"),
+    ],
+)
+def test_wrong_words(warm_mapreel, given, expected):
+    refused(warm_mapreel(*given), expected)
+
+
+def test_an_error_for_machines(warm_mapreel, words, shot, tmp_path):
+    (shot / "label" / "1003.png").unlink()
+    run = warm_mapreel(*words(shot, tmp_path / "out", "--json"))
+    assert run.code == run.data["exit_code"] == 2
+    assert run.data["error"]["code"] == "gap"
+    assert run.data["error"]["frame"] == 1003
+    assert Path(run.data["error"]["file"]).name == "1003.png"
+    assert "frame 1003" in run.sentence
+
+
+def test_unknown_job(warm_mapreel):
+    refused(warm_mapreel("jobs", "show", "nobody"), "nobody", code=1)
+    refused(warm_mapreel("jobs", "watch", "nobody"), "nobody", code=1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGPIPE")
+def test_a_reader_that_leaves_is_no_error(warm_mapreel):
+    process = warm_mapreel.start("palettes", "street")
+    process.stdout.close()
+    stderr = process.stderr.read()
+    process.stderr.close()
+    process.wait()
+    assert stderr == ""
