@@ -16,7 +16,7 @@ from mapreel.core.contract.errors import ArchiveError, DamagedArchiveError, Inpu
 from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana.decode import decode_pictures
 from mapreel.core.nirvana.groups import unpack_group
-from mapreel.core.nirvana.means import TOLERANCE, block_means, unpack_means
+from mapreel.core.nirvana.means import TOLERANCE, block_means, steps_away, unpack_means
 from mapreel.core.nirvana.quantise import CodedGroup
 
 Picture = npt.NDArray[np.uint8]
@@ -250,11 +250,16 @@ class Archive:
             stored = unpack_means(payload, group, len(pictures), head.height, head.width)
         except ArchiveError as error:
             return str(error), False
-        away = int(np.abs(block_means(pictures) - stored).max())
+        away = steps_away(block_means(pictures), stored)
         if away > TOLERANCE:
-            return f"Group {group} decodes to other pictures here than where it was written ({away} steps away).", True
+            other = f"Group {group} decodes to other pictures than where it was written"
+            return f"{other} (a block is {away} or more steps away).", True
         return None, True
 
     def _compare_head(self, listed: bits.Chunk) -> None:
-        if bits.read_chunk_head(self._file, listed.offset, self.header.total_bytes) != listed:
+        try:
+            found = bits.read_chunk_head(self._file, listed.offset, self.header.total_bytes)
+        except DamagedArchiveError as error:
+            raise bits.damaged(listed.name, "the checksum of its head is wrong") from error
+        if found != listed:
             raise bits.damaged(listed.name, "the index and the part itself disagree")

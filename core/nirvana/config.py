@@ -110,7 +110,7 @@ class FitConfig:
 # Seconds on two cores for 24 frames of 512 x 256: about 60, 10 times and 60 times that.
 PRESETS = MappingProxyType(
     {
-        "draft": FitConfig(first_iterations=300, next_iterations=130),
+        "draft": FitConfig(first_iterations=240, next_iterations=110),
         "good": FitConfig(first_iterations=4000, next_iterations=1000),
         "best": FitConfig(first_iterations=16000, next_iterations=2000),
     }

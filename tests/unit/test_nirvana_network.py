@@ -98,7 +98,7 @@ def test_trained_weights_are_the_coded_ones_to_the_last_bit():
     trained = QuantisedWeights(CONFIG, some_group(), torch.device("cpu"))
     with torch.no_grad():
         for tensor in trained.tensors():
-            tensor += torch.rand_like(tensor) * 0.3
+            tensor.add_(torch.rand_like(tensor) * 0.3)
     coded = trained.coded().weights()
     for name, weight in trained.weights().items():
         assert torch.equal(weight.detach(), coded[name]), name

@@ -1,0 +1,392 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real archive on disk: read back, cut at every byte, flipped in every byte, forged with right checksums."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mapreel.core.contract.errors import (
+    ArchiveError,
+    CancelledError,
+    DamagedArchiveError,
+    InputError,
+    MissingInputError,
+    UnsupportedArchiveError,
+)
+from mapreel.core.contract.progress import SilentContext
+from mapreel.core.nirvana import bitstream as bits
+from mapreel.core.nirvana.archive import Archive
+from mapreel.core.nirvana.config import FitConfig
+from mapreel.core.nirvana.encode import EncodeSettings, encode
+from mapreel.core.nirvana.groups import symbols_crc
+from mapreel.core.quality import psnr
+
+GOLDEN = Path(__file__).with_name("nirvana_golden") / "ramp_v1.nirv"
+# Exact on every machine: CRC-32 of each group's symbols. Change them only together with the format's version.
+GOLDEN_SYMBOLS = (0x2160BB06, 0xFDEA6292)
+QUICK = FitConfig(first_iterations=10, next_iterations=6, first_search=20, next_search=10)
+CPU = torch.device("cpu")
+
+
+class Shot:
+    """A moving colour ramp."""
+
+    def __init__(self, frames: int, height: int, width: int, first: int = 1001) -> None:
+        self.numbers = tuple(range(first, first + frames))
+        self.size = (height, width)
+
+    def read(self, number: int) -> np.ndarray:
+        rows, cols = np.mgrid[: self.size[0], : self.size[1]]
+        t = number - self.numbers[0]
+        return np.stack([(cols * 4 + 6 * t) % 256, rows * 5 % 256, (rows + cols + t) % 256], axis=-1).astype(np.uint8)
+
+
+def make(path: Path, shot: Shot, **settings) -> Path:
+    wanted = {"fit": QUICK, "fps": Fraction(24), "group_frames": 1, "intra_interval": 2, **settings}
+    encode(shot, EncodeSettings(**wanted), path, SilentContext(), CPU)
+    return path
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory) -> Path:
+    """Five groups of one frame; groups 1 and 3 lean on the one before."""
+    return make(tmp_path_factory.mktemp("archive") / "shot.nirv", Shot(5, 24, 40))
+
+
+@pytest.fixture(scope="module")
+def chunks(archive) -> list[bits.Chunk]:
+    size = archive.stat().st_size
+    found, at = [], bits.PREFIX_BYTES
+    with archive.open("rb") as file:
+        while at < size:
+            found.append(bits.read_chunk_head(file, at, size))
+            at = found[-1].end
+    return found
+
+
+def group_chunk(chunks, number, kind=bits.GROUP) -> bits.Chunk:
+    return next(chunk for chunk in chunks if chunk.kind == kind and chunk.number == number)
+
+
+def forged(data: bytes, chunk: bits.Chunk, payload: bytes) -> bytes:
+    """`data` with another payload of the same length and right checksums."""
+    assert len(payload) == chunk.size
+    new = bits.pack_chunk(chunk.kind, chunk.number, payload)
+    return data[: chunk.offset] + new + data[chunk.end :]
+
+
+def written(tmp_path: Path, data: bytes) -> Path:
+    path = tmp_path / "changed.nirv"
+    path.write_bytes(data)
+    return path
+
+
+def test_what_it_says_of_itself(archive):
+    with Archive(archive) as opened:
+        info = opened.info
+    assert info.numbers == (1001, 1002, 1003, 1004, 1005)
+    assert (info.height, info.width, info.fps, info.profile) == (24, 40, 24.0, "nirvana")
+    assert info.file_bytes == archive.stat().st_size
+    assert info.bits_per_pixel == 8 * info.file_bytes / (5 * 24 * 40)
+
+
+def test_frames_in_any_order_are_the_same(archive):
+    with Archive(archive) as opened:
+        forward = dict(opened.frames())
+    with Archive(archive) as opened:
+        backward = dict(opened.frames(reversed(opened.numbers)))
+    assert forward.keys() == backward.keys()
+    for number, picture in forward.items():
+        assert picture.shape == (24, 40, 3)
+        assert np.array_equal(picture, backward[number])
+        assert psnr(picture, Shot(5, 24, 40).read(number)) > 12
+
+
+def test_thread_count_changes_no_symbol_and_no_pixel_by_more_than_a_step(archive):
+    threads, seen = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            with Archive(archive) as opened:
+                crcs = [symbols_crc(opened.symbols(group), opened.header.network) for group in range(5)]
+                seen.append((crcs, np.stack([picture for _, picture in opened.frames()]).astype(int)))
+    finally:
+        torch.set_num_threads(threads)
+    assert seen[0][0] == seen[1][0]
+    assert np.abs(seen[0][1] - seen[1][1]).max() <= 1
+
+
+def test_whole_archive_verifies(archive):
+    with Archive(archive) as opened:
+        verdict = opened.verify()
+    assert verdict.whole
+    assert verdict.groups == verdict.groups_compared == 5
+
+
+def test_missing_file_and_unknown_frame(archive, tmp_path):
+    with pytest.raises(MissingInputError):
+        Archive(tmp_path / "none.nirv")
+    with pytest.raises(MissingInputError):
+        Archive(tmp_path)
+    with Archive(archive) as opened, pytest.raises(InputError, match="1006"):
+        opened.frame(1006)
+
+
+def test_a_frame_needs_no_later_group(archive, chunks, tmp_path):
+    data = bytearray(archive.read_bytes())
+    for number in (2, 3, 4):
+        chunk = group_chunk(chunks, number)
+        data[chunk.offset : chunk.end] = bytes(chunk.end - chunk.offset)
+    with Archive(archive) as whole, Archive(written(tmp_path, bytes(data))) as opened:
+        for number in (1001, 1002):
+            assert np.array_equal(opened.frame(number), whole.frame(number))
+        with pytest.raises(DamagedArchiveError, match="Group 2"):
+            opened.frame(1003)
+
+
+def test_damaged_group_costs_itself_and_those_that_lean_on_it(archive, chunks, tmp_path):
+    data = bytearray(archive.read_bytes())
+    data[group_chunk(chunks, 2).offset + 40] ^= 1
+    with Archive(archive) as whole, Archive(written(tmp_path, bytes(data))) as opened:
+        for number in (1003, 1004):
+            with pytest.raises(DamagedArchiveError, match="Group 2"):
+                opened.frame(number)
+        for number in (1001, 1002, 1005):
+            assert np.array_equal(opened.frame(number), whole.frame(number))
+        verdict = opened.verify()
+    assert verdict.lost_frames == (1003, 1004)
+    assert len(verdict.faults) == 2
+
+
+def test_cut_at_every_byte_is_refused(archive, tmp_path):
+    data = archive.read_bytes()
+    path = written(tmp_path, data)
+    with path.open("r+b") as file:
+        for length in range(len(data) - 1, -1, -1):
+            file.truncate(length)
+            with pytest.raises(ArchiveError) as caught:
+                Archive(path)
+            assert "\n" not in str(caught.value)
+            assert caught.value.exit_code == 2
+
+
+def test_longer_than_written_is_refused(archive, tmp_path):
+    with pytest.raises(DamagedArchiveError, match="longer"):
+        Archive(written(tmp_path, archive.read_bytes() + b"\0"))
+
+
+def test_a_flip_in_every_byte_is_noticed_and_named(archive, chunks, tmp_path):
+    """Each byte in turn with one bit flipped: refused at opening, or by the group it is in, or found by the index."""
+    data = archive.read_bytes()
+    path = written(tmp_path, data)
+    rng = np.random.default_rng(0)
+    with path.open("r+b", buffering=0) as file:
+        for at, byte in enumerate(data):
+            file.seek(at)
+            file.write(bytes([byte ^ 1 << int(rng.integers(8))]))
+            chunk = next((c for c in chunks if c.offset <= at < c.end), None)
+            where = "start" if chunk is None else chunk.name
+            assert where.lower() in found_fault(path, chunk).lower(), at
+            file.seek(at)
+            file.write(bytes([byte]))
+
+
+def found_fault(path: Path, chunk: bits.Chunk | None) -> str:
+    """The sentence that a reader gets, at opening or when it comes to `chunk`."""
+    try:
+        with Archive(path) as opened:
+            if opened.repaired is not None:
+                assert len(opened._groups) == 5  # found again without the index
+                return opened.repaired
+            assert chunk is not None
+            opened._compare_head(chunk)  # as verify does before it decodes, which is too slow for every byte
+            bits.read_payload(opened._file, chunk)
+    except ArchiveError as error:
+        return str(error).replace("This is not a Mapreel archive", "start")
+    return "nothing"
+
+
+def test_without_its_index_every_frame_is_still_there(archive, chunks, tmp_path):
+    data = bytearray(archive.read_bytes())
+    index = next(chunk for chunk in chunks if chunk.kind == bits.INDEX)
+    data[index.offset + 30] ^= 4
+    with Archive(archive) as whole, Archive(written(tmp_path, bytes(data))) as opened:
+        for number, picture in opened.frames():
+            assert np.array_equal(picture, whole.frame(number))
+        verdict = opened.verify()
+    assert not verdict.whole
+    assert verdict.lost_frames == ()
+
+
+def test_forged_payloads_with_right_checksums(archive, chunks, tmp_path):
+    """Behind the checksums: a named error or a picture, never another exception."""
+    data = archive.read_bytes()
+    rng = np.random.default_rng(1)
+    refused: list[str] = []
+    for _ in range(250):
+        chunk = chunks[int(rng.integers(len(chunks)))]
+        payload = bytearray(data[chunk.offset + 16 : chunk.offset + 16 + chunk.size])
+        for _ in range(int(rng.integers(1, 4))):
+            payload[int(rng.integers(min(len(payload), 400)))] = int(rng.integers(256))
+        if chunk.kind == bits.HEAD:  # what may lie but costs time, not safety, is tested with the header
+            payload[8:16] = data[chunk.offset + 24 : chunk.offset + 32]
+        try:
+            with Archive(written(tmp_path, forged(data, chunk, bytes(payload)))) as opened:
+                opened.frame(opened.numbers[min(chunk.number, len(opened.numbers) - 1)])
+        except ArchiveError as error:
+            refused.append(str(error))
+    assert len(refused) > 100
+    assert not any("\n" in sentence for sentence in refused)
+
+
+@pytest.mark.parametrize("step", [float("nan"), float("inf"), -1.0, 0.0, 1e30])
+def test_steps_that_are_no_numbers(archive, chunks, tmp_path, step):
+    data = archive.read_bytes()
+    chunk = group_chunk(chunks, 0)
+    payload = bytearray(data[chunk.offset + 16 : chunk.offset + 16 + chunk.size])
+    struct.pack_into("<f", payload, 6, step)  # kind, checksum of the symbols, mode, then the step
+    with Archive(written(tmp_path, forged(data, chunk, bytes(payload)))) as opened:
+        with pytest.raises(DamagedArchiveError, match="Group 0"):
+            opened.frame(1001)
+        assert opened.frame(1003).shape == (24, 40, 3)
+
+
+def test_group_that_leans_where_it_must_not(archive, chunks, tmp_path):
+    data = archive.read_bytes()
+    for number, kind in ((0, 1), (1, 0)):
+        chunk = group_chunk(chunks, number)
+        payload = bytes([kind]) + data[chunk.offset + 17 : chunk.offset + 16 + chunk.size]
+        with (
+            Archive(written(tmp_path, forged(data, chunk, payload))) as opened,
+            pytest.raises(DamagedArchiveError, match=f"Group {number}"),
+        ):
+            opened.frame(1001 + number)
+
+
+def test_other_pictures_than_were_written_are_told(archive, chunks, tmp_path):
+    data = archive.read_bytes()
+    chunk = group_chunk(chunks, 4)
+    other = group_chunk(chunks, 4, bits.MEANS)
+    payload = bytearray(data[chunk.offset + 16 : chunk.offset + 16 + chunk.size])
+    (step,) = struct.unpack_from("<f", payload, 6)
+    struct.pack_into("<f", payload, 6, step * 1.5)
+    with Archive(written(tmp_path, forged(data, chunk, bytes(payload)))) as opened:
+        verdict = opened.verify()
+    assert other.size > 0
+    assert verdict.lost_frames == (1005,)
+    assert "other pictures" in verdict.faults[0]
+
+
+def test_newer_version_and_unknown_parts(archive, tmp_path):
+    data = archive.read_bytes()
+    newer = struct.pack("<8sHH", bits.MAGIC, 2, 0)
+    with pytest.raises(UnsupportedArchiveError, match="version 2"):
+        Archive(written(tmp_path, newer + struct.pack("<I", zlib.crc32(newer)) + data[16:]))
+    for kind, outcome in ((b"tail", None), (b"TAIL", UnsupportedArchiveError)):
+        extra = bits.pack_chunk(kind, 0, b"later")
+        head = bytearray(data[32 : 32 + 48])
+        struct.pack_into("<Q", head, 0, len(data) + len(extra))
+        size = struct.unpack_from("<I", data, 16 + 8)[0]
+        changed = data[:16] + bits.pack_chunk(bits.HEAD, 0, bytes(head[:size])) + data[16 + size + 20 :] + extra
+        path = written(tmp_path, changed)
+        if outcome is None:
+            with Archive(path) as opened:
+                assert opened.frame(1001).shape == (24, 40, 3)
+        else:
+            with pytest.raises(outcome, match="TAIL"):
+                Archive(path)
+
+
+def test_frames_that_cannot_fit(archive, tmp_path):
+    data = archive.read_bytes()
+    size = struct.unpack_from("<I", data, 16 + 8)[0]
+    head = bytearray(data[32 : 32 + size])
+    struct.pack_into("<I", head, 16, 1_000_000)
+    with pytest.raises(DamagedArchiveError, match="do not fit"):
+        Archive(written(tmp_path, data[:16] + bits.pack_chunk(bits.HEAD, 0, bytes(head)) + data[16 + size + 20 :]))
+
+
+@pytest.mark.parametrize(("frames", "height", "width"), [(1, 1, 1), (4, 33, 17)])
+def test_odd_sizes_and_short_last_groups(tmp_path, frames, height, width):
+    shot = Shot(frames, height, width, first=7)
+    with Archive(make(tmp_path / "odd.nirv", shot, group_frames=3)) as opened:
+        assert [number for number, _ in opened.frames()] == list(shot.numbers)
+        assert opened.frame(7).shape == (height, width, 3)
+        assert opened.verify().whole
+
+
+def test_same_settings_same_bytes_also_after_a_stop(tmp_path):
+    shot = Shot(4, 24, 24)
+    whole = make(tmp_path / "whole.nirv", shot).read_bytes()
+
+    class StopsLater(SilentContext):
+        left = 45
+
+        def check(self) -> None:
+            self.left -= 1
+            if self.left < 0:
+                raise CancelledError("stopped")
+
+    stopped = tmp_path / "stopped.nirv"
+    settings = EncodeSettings(fit=QUICK, fps=Fraction(24), group_frames=1, intra_interval=2)
+    with pytest.raises(CancelledError):
+        encode(shot, settings, stopped, StopsLater(), CPU)
+    assert not stopped.exists()
+    work = tmp_path / ".stopped.nirv.work"
+    kept = {path.name: path.stat().st_mtime_ns for path in work.glob("*.grp")}
+    assert kept
+    assert len(kept) < 4
+    first = min(kept)
+    damaged = work / max(kept) if len(kept) > 1 else None
+    if damaged is not None:
+        damaged.write_bytes(damaged.read_bytes()[:-3])  # half a group is made again
+    encode(shot, settings, stopped, SilentContext(), CPU)
+    assert stopped.read_bytes() == whole
+    assert not work.exists()
+    assert first == "group_000000.grp"
+
+
+def test_work_of_other_settings_or_pictures_is_not_mixed_in(tmp_path):
+    shot, path = Shot(2, 24, 24), tmp_path / "a.nirv"
+    wanted = make(tmp_path / "b.nirv", shot).read_bytes()
+    work = tmp_path / ".a.nirv.work"
+    work.mkdir()
+    (work / "settings.json").write_text("{}")
+    (work / "group_000000.grp").write_bytes(b"nonsense")
+    assert make(path, shot).read_bytes() == wanted
+
+
+def test_target_ends_groups_early(tmp_path):
+    class Counts(SilentContext):
+        checks = 0
+
+        def check(self) -> None:
+            self.checks += 1
+
+    counts = []
+    for target in (None, 5.0):
+        ctx = Counts()
+        settings = EncodeSettings(fit=QUICK, fps=Fraction(24), group_frames=1, psnr_db=target)
+        encode(Shot(2, 24, 24), settings, tmp_path / f"{target}.nirv", ctx, CPU)
+        counts.append(ctx.checks)
+    assert counts[1] < counts[0]
+
+
+def test_golden_file():
+    """Written once by version 1; must open for ever, its symbols exact, its pictures within one step."""
+    with Archive(GOLDEN) as opened:
+        crcs = tuple(symbols_crc(opened.symbols(group), opened.header.network) for group in range(2))
+        assert opened.verify().whole
+        assert opened.info.numbers == (1001, 1002)
+        pictures = np.stack([picture for _, picture in opened.frames()])
+    assert crcs == GOLDEN_SYMBOLS
+    expected = np.load(GOLDEN.with_suffix(".npy"))
+    assert expected.shape == pictures.shape == (2, 16, 24, 3)
+    assert np.abs(pictures.astype(int) - expected).max() <= 1

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Encode, decode and verify as jobs: pictures on disk in, an archive, pictures out, figures that are measured."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mapreel.core.contract.errors import CancelledError, DamagedArchiveError, InputError, MapreelError, UsageError
+from mapreel.core.contract.progress import Progress, SilentContext
+from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, ImageFormat, Preset, VerifyRequest
+from mapreel.core.media.images import read_color, write_png
+from mapreel.core.media.movies import read_movie
+from mapreel.core.nirvana import jobs
+from mapreel.core.nirvana.config import FitConfig
+from mapreel.core.quality import psnr
+
+QUICK = FitConfig(first_iterations=20, next_iterations=10, first_search=20, next_search=10)
+
+
+class Listens(SilentContext):
+    """Keeps what is reported; stops after so many checks when asked to."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.heard: list[Progress] = []
+        self.left = stop_after
+
+    def report(self, progress: Progress) -> None:
+        self.heard.append(progress)
+
+    def check(self) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise CancelledError("stopped")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(jobs, "PRESETS", {"draft": QUICK, "good": QUICK, "best": QUICK})
+
+
+@pytest.fixture
+def shot(tmp_path) -> Path:
+    folder = tmp_path / "shot"
+    folder.mkdir()
+    rows, cols = np.mgrid[:34, :50]
+    for number in range(1001, 1006):
+        picture = np.stack([cols * 5 + number % 7, rows * 7, rows + cols], axis=-1).astype(np.uint8)
+        write_png(folder / f"plate.{number}.png", picture)
+    return folder
+
+
+def encode(shot: Path, out: Path, ctx=None, **fields) -> dict:
+    request = EncodeRequest(source=str(shot), out=str(out), preset=Preset.DRAFT, **fields)
+    return jobs.run_encode(request, out, ctx or Listens())
+
+
+def test_encode_decode_verify(shot, tmp_path):
+    ctx, out = Listens(), tmp_path / "shot.nirv"
+    result = encode(shot, out, ctx)
+    json.dumps(result)
+    assert result["frames"] == 5
+    assert result["bits_per_pixel"] == 8 * out.stat().st_size / (5 * 34 * 50)
+    assert {progress.stage for progress in ctx.heard} == {"encode", "check"}
+    assert (ctx.heard[-1].done, ctx.heard[-1].total, ctx.heard[-1].seconds_left) == (5, 5, 0.0)
+    done = [progress.done for progress in ctx.heard if progress.stage == "encode"]
+    assert done == sorted(done)
+    assert any(progress.seconds_left for progress in ctx.heard if progress.stage == "encode")
+
+    take = tmp_path / "frames"
+    decoded = jobs.run_decode(DecodeRequest(archive=str(out), out=str(take)), take, Listens())
+    assert decoded["frames"] == 5
+    assert sorted(path.name for path in take.iterdir()) == [f"{number}.png" for number in range(1001, 1006)]
+    values = [psnr(read_color(take / f"{n}.png"), read_color(shot / f"plate.{n}.png")) for n in range(1001, 1006)]
+    assert np.mean(values) == pytest.approx(result["psnr_db"])
+
+    verdict = jobs.run_verify(VerifyRequest(archive=str(out)), None, Listens())
+    assert verdict["whole"]
+    assert verdict["groups_compared"] == verdict["groups"] == 2
+
+
+def test_decode_of_some_frames_and_to_a_movie(shot, tmp_path):
+    out = tmp_path / "shot.nirv"
+    encode(shot, out, frames="1002-1004")
+    take = tmp_path / "one"
+    jobs.run_decode(DecodeRequest(archive=str(out), out=str(take), frames="1003"), take, Listens())
+    assert [path.name for path in take.iterdir()] == ["1003.png"]
+    movie = tmp_path / "shot.mp4"
+    jobs.run_decode(DecodeRequest(archive=str(out), out=str(movie)), movie, Listens())
+    assert len(list(read_movie(movie))) == 3
+    with pytest.raises(InputError, match="1001"):
+        jobs.run_decode(DecodeRequest(archive=str(out), out=str(take), frames="1001"), take, Listens())
+    half = DecodeRequest(archive=str(out), out=str(take), image_format=ImageFormat.EXR)
+    with pytest.raises(UsageError):
+        jobs.run_decode(half, take, Listens())
+
+
+def test_cancelled_encode_goes_on_with_the_same_bytes(shot, tmp_path):
+    whole = tmp_path / "whole.nirv"
+    encode(shot, whole)
+    stopped = tmp_path / "stopped.nirv"
+    with pytest.raises(CancelledError):
+        encode(shot, stopped, Listens(stop_after=50))
+    assert (tmp_path / ".stopped.nirv.work" / "group_000000.grp").is_file()
+    assert not stopped.exists()
+    encode(shot, stopped)
+    assert stopped.read_bytes() == whole.read_bytes()
+    before = stopped.stat().st_mtime_ns
+    assert encode(shot, stopped)["frames"] == 5  # complete: measured again, not encoded again
+    assert stopped.stat().st_mtime_ns == before
+
+
+def test_killed_encode_goes_on_with_the_same_bytes(shot, tmp_path):
+    """kill -9 (the process ends itself without a word) after the first group."""
+    whole, killed = tmp_path / "whole.nirv", tmp_path / "killed.nirv"
+    encode(shot, whole)
+    program = f"""
+import os, pathlib, torch
+torch.set_num_threads({__import__("torch").get_num_threads()})
+from mapreel.core.contract.progress import SilentContext
+from mapreel.core.contract.requests import EncodeRequest, Preset
+from mapreel.core.nirvana import jobs
+from mapreel.core.nirvana.config import FitConfig
+jobs.PRESETS = {{"draft": FitConfig(first_iterations=20, next_iterations=10, first_search=20, next_search=10)}}
+class Dies(SilentContext):
+    def report(self, progress):
+        if progress.done == 3:
+            os._exit(9)
+jobs.run_encode(EncodeRequest(source={str(shot)!r}, out={str(killed)!r}, preset=Preset.DRAFT),
+                pathlib.Path({str(killed)!r}), Dies())
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 9
+    assert not killed.exists()
+    encode(shot, killed)
+    assert killed.read_bytes() == whole.read_bytes()
+
+
+def test_target_is_measured_and_said(shot, tmp_path):
+    assert encode(shot, tmp_path / "low.nirv", psnr_db=3.0)["psnr_target_met"] is True
+    assert encode(shot, tmp_path / "high.nirv", psnr_db=90.0)["psnr_target_met"] is False
+
+
+@pytest.mark.parametrize("fields", [{"profile": "reel"}, {"bits_per_pixel": 0.5}, {"size_mb": 1.0}])
+def test_what_cannot_be_met_is_refused(shot, tmp_path, fields):
+    with pytest.raises(UsageError) as caught:
+        encode(shot, tmp_path / "no.nirv", **fields)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.glob("*.nirv")) == []
+
+
+def test_bad_input_leaves_nothing(shot, tmp_path):
+    (shot / "plate.1003.png").write_bytes((shot / "plate.1003.png").read_bytes()[:100])
+    with pytest.raises(MapreelError) as caught:
+        encode(shot, tmp_path / "no.nirv")
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "no.nirv").exists()
+
+
+def test_verify_names_group_and_frames(shot, tmp_path):
+    out = tmp_path / "shot.nirv"
+    encode(shot, out)
+    data = bytearray(out.read_bytes())
+    data[len(data) // 3] ^= 8
+    out.write_bytes(data)
+    with pytest.raises(DamagedArchiveError, match=r"Group 0.*frames 1001-1005 are lost"):
+        jobs.run_verify(VerifyRequest(archive=str(out)), None, Listens())
+    with pytest.raises(DamagedArchiveError, match="Group 0"):
+        jobs.run_decode(DecodeRequest(archive=str(out), out=str(tmp_path / "x")), tmp_path / "x", Listens())
