@@ -210,8 +210,10 @@ class PrefixLock:
 
     def __enter__(self) -> PrefixLock:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.handle = os.open(str(self.path), os.O_RDWR | os.O_CREAT, 0o644)
-        if not self._try() and not self._end_orphan():
+        while not self._is_ours():  # whoever held the file that we waited for may have removed it
+            self.handle = os.open(str(self.path), os.O_RDWR | os.O_CREAT, 0o644)
+            if self._try() or self._end_orphan():
+                continue
             owner = self._read().get("installer", "?")
             os.close(self.handle)
             raise Stop(
@@ -224,6 +226,16 @@ class PrefixLock:
         with contextlib.suppress(OSError):
             os.unlink(str(self.path))  # while it is ours; Windows refuses, and a left file does no harm
         os.close(self.handle)
+
+    def _is_ours(self) -> bool:
+        """Whether the file that we hold is the one that others find."""
+        if self.handle < 0:
+            return False
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(self.handle), os.stat(str(self.path))):
+                return True
+        os.close(self.handle)
+        return False
 
     def note(self, child: Optional[int]) -> None:
         """Write down who works here now."""

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -180,6 +182,32 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("x", encoding="utf-8")
     assert install.main(["uninstall", "--prefix", str(tmp_path)]) == 2
     assert (tmp_path / "precious.txt").exists()
+
+
+def test_uninstalling_waits_for_unfinished_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(*_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess([], 0, stdout=f"{tmp_path}\n")
+
+    environment = install.Environment(tmp_path / "env", sys.executable, None, None)
+    monkeypatch.setattr(install.Environment, "answer", answer)
+    with contextlib.closing(sqlite3.connect(tmp_path / "queue.sqlite3")) as queue:
+        queue.execute("CREATE TABLE jobs (state TEXT)")
+        queue.executemany("INSERT INTO jobs VALUES (?)", [("finished",), ("paused",), ("queued",)])
+        queue.commit()
+        with pytest.raises(install.Stop, match="2 jobs are not finished"):
+            install.state_folder(environment)
+        queue.execute("UPDATE jobs SET state = 'cancelled'")
+        queue.commit()
+    assert install.state_folder(environment) == tmp_path
+
+
+def test_a_lock_file_that_was_removed_is_taken_anew(tmp_path: Path) -> None:
+    stale = install.PrefixLock(tmp_path / "env")
+    stale.handle = os.open(stale.path, os.O_RDWR | os.O_CREAT)
+    stale.path.unlink()  # what the holder does at its end, while the other waits on the file it opened
+    with stale:
+        assert os.path.samestat(os.fstat(stale.handle), stale.path.stat())
+    assert not stale.path.exists()
 
 
 def test_which_torch_came_is_read_without_importing_it(tmp_path: Path) -> None:
