@@ -127,7 +127,8 @@ def check_python(python: str, version: str) -> None:
         return
     wanted = ".".join(map(str, PYTHON))
     found = shutil.which(f"python{wanted}")
-    remedy = f"run `python{wanted} install.py`" if found else f"install it and run `python{wanted} install.py`"
+    command = f"`python{wanted} {sys.argv[0]}`"
+    remedy = f"run {command}" if found else f"install it and run {command}"
     raise Stop(f"Mapreel needs Python {wanted}, and {python} is {version}: {remedy}.", 2)
 
 
@@ -379,7 +380,7 @@ class Environment:
         """Run one step, log what it says, and turn a failure into a sentence."""
         shown = sys.stdout.isatty()
         tail: List[str] = []
-        with open(self.prefix / LOG, "a", encoding="utf-8") as log:
+        with open(self.prefix / LOG, "a", buffering=1, encoding="utf-8") as log:
             log.write("$ " + " ".join(command) + "\n")
             with subprocess.Popen(
                 list(command),
