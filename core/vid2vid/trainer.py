@@ -307,8 +307,12 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Take up the moments; fused Adam walks through memory, so they must lie there as their weights do."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
+        weight = weights[int(index)]
+        laid = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
+        state.setdefault(int(index), {})[name] = laid.detach()
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

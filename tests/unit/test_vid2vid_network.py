@@ -152,7 +152,7 @@ def test_the_shape_of_street_fits_into_sixteen_megabytes_at_half_precision():
         net = Generator(GeneratorConfig(classes=12, width=512, height=256))
     assert net.config.input_channels == 13 + 3 + 2 + 4
     assert count_parameters(net) == sum(v.numel() for v in net.state_dict().values())
-    assert 4_000_000 < count_parameters(net)
+    assert count_parameters(net) > 4_000_000
     assert 2 * count_parameters(net) <= 16_000_000 - 100_000  # the rest is for header and instance colours
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -24,7 +26,7 @@ def test_segments_cover_the_shot_once(count):
     assert [i for s in segments for i in range(s.start, s.end)] == list(range(count))
     assert all(s.start % ANCHOR_EVERY == 0 for s in segments)
     assert segments[-1].fade == segments[-1].end == count == len(timeline)
-    for before, after in zip(segments, segments[1:], strict=False):
+    for before, after in pairwise(segments):
         assert before.end == after.start
         assert before.fade == after.run_in == after.start - RUN_IN
     assert segments[0].run_in == 0

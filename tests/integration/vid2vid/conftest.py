@@ -41,7 +41,7 @@ EVERY, RUN_IN = 12, 4
 def no_waiting_for_the_disk() -> Iterator[None]:
     """Thousands of small files are written here; whether they outlive a power cut is the contract's test."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda handle: None)
+        patch.setattr(os, "fsync", lambda _: None)
         yield
 
 
