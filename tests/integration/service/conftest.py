@@ -30,7 +30,7 @@ def await_true(ask, what="it", limit_s=LIMIT_S):
     deadline = time.monotonic() + limit_s
     while not (answer := ask()):
         assert time.monotonic() < deadline, f"{what} did not happen within {limit_s} s"
-        time.sleep(0.005)
+        time.sleep(0.02)
     return answer
 
 

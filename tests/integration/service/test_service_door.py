@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import time
 
 import pytest
 
@@ -252,10 +251,22 @@ def test_a_file_name_cannot_forge_log_lines_and_no_secret_is_logged(door, shared
     assert all(path.stat().st_mode & 0o077 == 0 for path in shared.folder.logs.iterdir())
 
 
-def test_slow_headers_and_slow_bodies_are_ended(house, monkeypatch):
-    monkeypatch.setenv("MAPREEL_HEADER_TIMEOUT_S", "0.6")
-    monkeypatch.setenv("MAPREEL_BODY_TIMEOUT_S", "0.6")
+def test_slow_senders_and_many_connections_starve_nobody(house, monkeypatch):
+    monkeypatch.setenv("MAPREEL_HEADER_TIMEOUT_S", "0.8")
+    monkeypatch.setenv("MAPREEL_BODY_TIMEOUT_S", "0.8")
+    monkeypatch.setenv("MAPREEL_MAX_CONNECTIONS", "16")
     door = Door(house)
+    _slow(door)
+    links = [door.connect() for _ in range(600)]
+    try:
+        house.until(lambda: _answers(door))
+    finally:
+        for link in links:
+            link.close()
+
+
+def _slow(door):
+    """One says nothing, one trickles, one stops in its second request, one in its body: all are let go."""
     with door.connect() as silent, door.connect() as trickle, door.connect() as second, door.connect() as body:
         trickle.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: ")
         second.sendall(f"GET /v1/jobs HTTP/1.1\r\n{door.headers()}\r\n".encode())
@@ -264,23 +275,9 @@ def test_slow_headers_and_slow_bodies_are_ended(house, monkeypatch):
         body.sendall(f"POST /v1/jobs HTTP/1.1\r\n{door.headers(Content_Length='100')}\r\n{{".encode())
         assert read_answer(body)[0] == 408
         for link in (silent, trickle, second):
-            start = time.monotonic()
             with contextlib.suppress(ConnectionError):
-                while time.monotonic() - start < 20 and link.recv(1024):
+                while link.recv(1024):  # a time limit of the socket fails the test
                     pass
-            assert time.monotonic() - start < 20
-
-
-def test_many_connections_do_not_starve_the_others(house, monkeypatch):
-    monkeypatch.setenv("MAPREEL_HEADER_TIMEOUT_S", "1")
-    monkeypatch.setenv("MAPREEL_MAX_CONNECTIONS", "16")
-    door = Door(house)
-    links = [door.connect() for _ in range(600)]
-    try:
-        house.until(lambda: _answers(door))
-    finally:
-        for link in links:
-            link.close()
 
 
 def _answers(door):
