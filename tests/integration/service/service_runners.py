@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small real runner for the tests of the service: writes one file a frame, keeps what stands, and misbehaves on demand.
+"""A small real runner for the tests of the service: one file a frame, keeps what stands, misbehaves on demand.
 
-The request is an EncodeRequest-free RenderRequest: `labels` names a script file, JSON with frames, pause_s and a deed.
+`labels` of the request names a script: JSON with frames, pause_s, and a deed to do at one frame.
 """
 
 from __future__ import annotations

@@ -44,8 +44,6 @@ class Stranger:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_POST = do_GET
-
             def log_message(self, *_):
                 """Quiet."""
 
@@ -77,10 +75,10 @@ def hello(proof, protocol=1):
 
 STRANGE = {
     "another secret": lambda nonce, port: hello(service_proof("0" * 64, nonce, port)),
-    "an empty proof": lambda nonce, port: hello(""),
-    "no proof": lambda nonce, port: b'{"service": "mapreel", "protocol": 1}',
-    "no JSON": lambda nonce, port: b"<html>Welcome</html>",
-    "no object": lambda nonce, port: b"[1]",
+    "an empty proof": lambda _nonce, _port: hello(""),
+    "no proof": lambda _nonce, _port: b'{"service": "mapreel", "protocol": 1}',
+    "no JSON": lambda _nonce, _port: b"<html>Welcome</html>",
+    "no object": lambda _nonce, _port: b"[1]",
 }
 
 
@@ -215,10 +213,11 @@ def test_it_outlives_the_session_of_its_starter_and_ends_in_order_when_asked_pol
 def test_a_stop_ends_those_who_watch_with_a_sentence(house):
     with house.client() as client, house.client() as other:
         job = client.submit(house.request(frames=2000, pause_s=0.02))
+        events = client.watch(job.id)
+        next(event for event in events if event.kind == "progress")
+        other.stop()
         with pytest.raises(ServiceUnreachableError, match="the service was stopped"):
-            for event in client.watch(job.id):
-                if event.kind == "progress":
-                    other.stop()
+            list(events)
         house.until(lambda: not house.processes())
 
 

@@ -20,7 +20,7 @@ DICE = random.Random(20)
 
 def halves(take):
     """Visible files of a take that are not whole."""
-    paths = [path for path in Path(take).glob("[!.]*")]
+    paths = list(Path(take).glob("[!.]*"))
     return [path.name for path in paths if path.read_bytes() != frame_bytes(int(path.name[:4]))]
 
 
@@ -40,7 +40,8 @@ def test_a_writer_killed_at_any_moment_leaves_no_half_file(quick_folder):
         "from service_runners import frame_bytes\n"
         "for n in itertools.cycle(range(1001, 1400)):\n"
         "    parts = frame_bytes(n)[:999], frame_bytes(n)[999:]\n"
-        "    write_atomically(pathlib.Path(sys.argv[1]) / f'{n}.txt', lambda file: [file.write(part) for part in parts])\n"
+        "    path = pathlib.Path(sys.argv[1]) / f'{n}.txt'\n"
+        "    write_atomically(path, lambda file: [file.write(part) for part in parts])\n"
     )
     here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     for _ in range(8):
@@ -105,7 +106,7 @@ def test_kill_of_the_service_at_random_points_while_a_client_waits(house):
         assert not [pid for pid in orphans if house.is_alive(pid)]
 
 
-def test_the_compute_process_ends_with_its_service_even_when_its_job_does_not_listen(house):
+def test_the_compute_process_ends_with_its_service_though_its_job_does_not_listen(house):
     with house.client() as client:
         sign = house.root / "stalls"
         client.submit(house.request(deed="stall", deed_at=1002, sign=str(sign)))
@@ -116,7 +117,7 @@ def test_the_compute_process_ends_with_its_service_even_when_its_job_does_not_li
 
 
 def test_two_compute_processes_never_run_at_once(house):
-    """A compute process that outlives its service (stopped here, so that it cannot hear of it) holds the lane's lock."""
+    """A compute process that outlives its service (stopped here, so that it cannot hear) holds the lane's lock."""
     with house.client() as client:
         job = client.submit(house.request(frames=40, pause_s=0.02))
         house.until(lambda: visible(job.take) > 3)
@@ -130,7 +131,7 @@ def test_two_compute_processes_never_run_at_once(house):
         time.sleep(0.5)
         assert visible(job.take) == stood
         assert house.is_alive(new)
-        os.kill(old, signal.SIGCONT)  # it hears that its service is gone, ends, and the new one goes on
+        os.kill(old, signal.SIGCONT)  # it hears that its service is gone and ends
         assert client.wait(job.id).state is JobState.FINISHED
         assert not house.is_alive(old)
         assert whole(job.take, 40)
