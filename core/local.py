@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from mapreel.core.contract.progress import Progress
     from mapreel.core.contract.requests import Request
     from mapreel.core.contract.strict_json import JSON
+
+
+def wait_calmly() -> None:
+    """Let OpenMP threads sleep while they wait, as the service does; call it before torch is loaded.
+
+    Spinning threads take the core from the one they wait for, as soon as anything else runs on the machine.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 class LocalContext:

@@ -39,8 +39,10 @@ def render(
     if (shot is None) != (lpips is None):
         raise UsageError("--shot and --lpips go together", "give both or neither")
     from mapreel.core import benchmarks
+    from mapreel.core.local import wait_calmly
     from mapreel.core.vid2vid.models import find_model
 
+    wait_calmly()
     find_model(model)
     console = Console(json=as_json)
     data: dict[str, Any] = {"machine": benchmarks.machine(), "model": model}
@@ -68,7 +70,9 @@ def archive(
 ) -> None:
     """PSNR, bits per pixel and seconds of an archive, decoded from its file."""
     from mapreel.core import benchmarks
+    from mapreel.core.local import wait_calmly
 
+    wait_calmly()
     console = Console(json=as_json)
     with tempfile.TemporaryDirectory(prefix="mapreel-bench-") as name, console.progress() as view:
         folder = Path(name)

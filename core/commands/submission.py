@@ -86,8 +86,9 @@ def run_request(console: Console, request: Request, *, local: bool) -> Finished:
 
 
 def _run_here(console: Console, request: Request) -> Finished:
-    from mapreel.core.local import LocalContext, claim
+    from mapreel.core.local import LocalContext, claim, wait_calmly
 
+    wait_calmly()
     job = claim(request)
     if job.take is not None:
         console.note(f"writing to {job.take}")
@@ -188,7 +189,7 @@ def finished(job: JobView) -> Finished:
 
 
 def _give_back(job: JobView, error: MapreelError) -> None:
-    """Take away the empty folder of a job whose input was bad: the corrected command shall get its name (a retry too)."""
+    """Take away the empty folder of a job whose input was bad: the corrected command shall get its name."""
     if job.take is not None and error.exit_code == 2 and not is_file_take(Path(job.take)):
         with contextlib.suppress(OSError):  # something stands in it: it is kept
             Path(job.take).rmdir()

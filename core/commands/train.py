@@ -39,13 +39,14 @@ def teacher(
 ) -> None:
     """Train the network that renders in full quality."""
     from mapreel.core.commands.submission import Interrupted, on_interrupt
-    from mapreel.core.local import LocalContext
+    from mapreel.core.local import LocalContext, wait_calmly
 
     for folder in data:
         if not folder.is_dir():
             raise MissingInputError(f"the training shot {folder} is not there", "check its name", file=str(folder))
     if out.is_file():
         raise UsageError(f"{out} is a file and not a folder", "choose another --out", file=str(out))
+    wait_calmly()
     from mapreel.core.vid2vid.train_job import run_train
 
     console = Console(json=as_json)

@@ -96,10 +96,10 @@ def test_ctrl_c_in_this_process_and_resume(mapreel, words, long_shot, undisturbe
     assert read_pictures(take) == undisturbed
 
 
-def test_chunks_equal_the_whole(mapreel, words, long_shot, undisturbed, read_pictures, tmp_path):
+def test_chunks_equal_the_whole(warm_mapreel, words, long_shot, undisturbed, read_pictures, tmp_path):
     together = {}
     for chunk in ("1001-1030", "1031-1060", "1061-1096"):
-        run = mapreel(*words(long_shot, tmp_path / chunk, "--frames", chunk))
+        run = warm_mapreel(*words(long_shot, tmp_path / chunk, "--frames", chunk))
         assert run.code == 0, run.stderr
         together.update(read_pictures(tmp_path / chunk))
     assert together == undisturbed
@@ -124,12 +124,12 @@ def test_pause_and_resume(mapreel, words, long_shot, undisturbed, read_pictures,
     assert read_pictures(take) == undisturbed
 
 
-def test_a_second_render_makes_a_new_take(mapreel, words, shot, read_pictures, tmp_path):
+def test_a_second_render_makes_a_new_take(warm_mapreel, words, shot, read_pictures, tmp_path):
     """Both are told; nothing of the first is touched."""
-    first = mapreel(*words(shot, tmp_path / "take"))
+    first = warm_mapreel(*words(shot, tmp_path / "take"))
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "take").iterdir()}
-    second = mapreel(*words(shot, "take"), cwd=tmp_path)
-    third = mapreel(*words(shot, tmp_path / "take", "--local"))
+    second = warm_mapreel(*words(shot, "take"), cwd=tmp_path)
+    third = warm_mapreel(*words(shot, tmp_path / "take", "--local"))
     assert (first.code, second.code, third.code) == (0, 0, 0)
     assert first.stdout.splitlines()[-1] == str(tmp_path / "take")
     assert second.stdout.splitlines()[-1] == str(tmp_path / "take_v002")
@@ -139,12 +139,12 @@ def test_a_second_render_makes_a_new_take(mapreel, words, shot, read_pictures, t
     assert read_pictures(tmp_path / "take") == read_pictures(tmp_path / "take_v003")
 
 
-def test_resume_goes_on_in_the_named_take(mapreel, words, shot, read_pictures, tmp_path):
+def test_resume_goes_on_in_the_named_take(warm_mapreel, words, shot, read_pictures, tmp_path):
     take = tmp_path / "take"
-    assert mapreel(*words(shot, take)).code == 0
+    assert warm_mapreel(*words(shot, take)).code == 0
     whole = read_pictures(take)
     (take / "1003.png").unlink()
-    run = mapreel(*words(shot, take, "--resume", "--json"))
+    run = warm_mapreel(*words(shot, take, "--resume", "--json"))
     assert run.code == 0, run.stderr
     assert run.data["take"] == str(take)
     assert run.data["result"]["rendered"] == 1
@@ -152,24 +152,24 @@ def test_resume_goes_on_in_the_named_take(mapreel, words, shot, read_pictures, t
     assert not Path(f"{take}_v002").exists()
 
 
-def test_movie_out(mapreel, words, shot, tmp_path):
-    run = mapreel(*words(shot, tmp_path / "shot.mp4", "--fps", "12", "--json"))
+def test_movie_out(warm_mapreel, words, shot, tmp_path):
+    run = warm_mapreel(*words(shot, tmp_path / "shot.mp4", "--fps", "12", "--json"))
     assert run.code == 0, run.stderr
     from mapreel.core.media.movies import movie_info
 
     info = movie_info(tmp_path / "shot.mp4")
     assert (info.frames, info.height, info.width, info.fps) == (6, 64, 128, 12)
-    again = mapreel(*words(shot, tmp_path / "shot.mp4", "--json"))
+    again = warm_mapreel(*words(shot, tmp_path / "shot.mp4", "--json"))
     assert again.data["take"] == str(tmp_path / "shot_v002.mp4")
     assert sorted(path.name for path in tmp_path.glob("shot*.mp4")) == ["shot.mp4", "shot_v002.mp4"]
 
 
-def test_progress_and_queue_are_told(mapreel, words, long_shot, shot, tmp_path):
+def test_progress_and_queue_are_told(warm_mapreel, words, long_shot, shot, tmp_path):
     """Frame counts on stderr, results alone on stdout; who waits is told for what."""
-    process = mapreel.start(*words(long_shot, tmp_path / "first"))
-    in_mid_shot(process, tmp_path / "first")
-    second = mapreel(*words(shot, tmp_path / "second", "--json"))
-    first = mapreel.finish(process)
+    process = warm_mapreel.start(*words(long_shot, tmp_path / "first"))
+    await_true((tmp_path / "first").exists, "the first take")
+    second = warm_mapreel(*words(shot, tmp_path / "second", "--json"))
+    first = warm_mapreel.finish(process)
     assert "render: 96 of 96 frames" in first.stderr
     assert first.stdout.splitlines()[-1] == str(tmp_path / "first")
     assert "waiting: 1 job is before this one" in second.stderr
