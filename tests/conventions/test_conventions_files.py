@@ -87,9 +87,7 @@ def test_modules_are_named_for_what_they_do() -> None:
 
 
 def test_no_path_of_a_machine_and_no_registry() -> None:
-    machine = re.compile(
-        r"(?<![\w.])/(?:root|work|farm)/\w|[p]ypi\.org|[p]ythonhosted\.|[d]ownload\.pytorch"
-    )
+    machine = re.compile(r"(?<![\w.])/(?:root|work|farm)/\w|[p]ypi\.org|[p]ythonhosted\.|[d]ownload\.pytorch")
     found = []
     for path in FILES:
         if path.suffix not in TEXT or path.stat().st_size > 1 << 20 or name(path).startswith("LICENSES/"):
