@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import secrets
 from typing import TYPE_CHECKING, BinaryIO
@@ -138,9 +139,11 @@ def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], None]) ->
             content(handle)
 
 
-def remove_partial_files(folder: Path) -> int:
-    """Clear temporary files that a killed writer left in `folder`; gives how many."""
-    left = [entry for entry in folder.glob(".*") if _PARTIAL in entry.suffixes[-2:]] if folder.is_dir() else []
+def remove_partial_files(take: Path) -> int:
+    """Clear temporary files that a killed writer left of this take (and of no other); gives how many."""
+    own = f".{glob.escape(take.stem[:100])}.*"
+    folder, names = (take.parent, own) if is_file_take(take) else (take, ".*")
+    left = [entry for entry in folder.glob(names) if _PARTIAL in entry.suffixes[-2:]]
     for entry in left:
         entry.unlink(missing_ok=True)
     return len(left)

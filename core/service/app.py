@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from mapreel.core.contract.errors import (
     DiskFullError,
+    InternalError,
     JobStateError,
     MapreelError,
     OutputError,
@@ -198,6 +199,11 @@ async def _say_http_error(_request: HttpRequest, exc: Exception) -> Response:
     return refusal(status, ServiceRefusedError(f"the service has no such address or method ({status})", "see the docs"))
 
 
+async def _say_fault(_request: HttpRequest, exc: Exception) -> Response:
+    """A fault of ours; uvicorn writes the traceback to the log."""
+    return refusal(500, InternalError(f"this is a fault of ours ({type(exc).__name__})", "send us the service's log"))
+
+
 def make_app(service: Service, lifespan: Lifespan[Starlette]) -> Starlette:
     """The application without its guard."""
     handlers = Handlers(service)
@@ -212,5 +218,10 @@ def make_app(service: Service, lifespan: Lifespan[Starlette]) -> Starlette:
             Route("/v1/jobs/{job}/{step}", handlers.step, methods=["POST"]),
             Route("/v1/stop", handlers.stop, methods=["POST"]),
         ],
-        exception_handlers={MapreelError: _say_error, 404: _say_http_error, 405: _say_http_error},
+        exception_handlers={
+            MapreelError: _say_error,
+            404: _say_http_error,
+            405: _say_http_error,
+            Exception: _say_fault,
+        },
     )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from mapreel.core.contract.errors import CancelledError, InternalError, MapreelError, OutputError, PausedError
 from mapreel.core.contract.requests import request_from_json
-from mapreel.core.contract.takes import is_file_take, remove_partial_files
+from mapreel.core.contract.takes import remove_partial_files
 from mapreel.core.service.channel import Channel, ChannelClosedError
 from mapreel.core.service.locks import LockTimeoutError, hold_lock
 from mapreel.core.service.process_tree import open_inherited
@@ -126,7 +126,7 @@ class Worker:
         context.check()
         take = Path(message["take"]) if message["take"] else None
         if take is not None and message["attempt"] > 1:
-            remove_partial_files(take.parent if is_file_take(take) else take)
+            remove_partial_files(take)
         if self._module is None:
             self._module = importlib.import_module(self._runners)
         result: dict[str, Any] = self._module.run(request_from_json(message["request"]), take, context)

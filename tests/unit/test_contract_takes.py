@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -110,12 +111,29 @@ def test_the_temporary_name_is_hidden_and_keeps_the_suffix(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.0001.exr"]
 
 
+def leave_half(path):
+    """What a writer that was killed leaves: its temporary file."""
+    with contextlib.ExitStack() as stack:
+        temporary = stack.enter_context(atomic_path(path))
+        temporary.write_bytes(b"half")
+        keep = temporary.with_name(temporary.name)
+        data = temporary.read_bytes()
+        temporary.write_bytes(b"")
+    path.unlink()
+    keep.write_bytes(data)
+    return keep
+
+
 def test_what_a_killed_writer_left_is_cleared(tmp_path):
-    writer = atomic_path(tmp_path / "a.png")
-    writer.__enter__().write_bytes(b"half")
+    leave_half(tmp_path / "a.png")
     (tmp_path / ".keep").touch()
     (tmp_path / "b.png").touch()
     assert remove_partial_files(tmp_path) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [".keep", "b.png"]
     assert remove_partial_files(tmp_path / "nowhere") == 0
-    writer.gen.close()
+
+
+def test_beside_a_file_take_only_its_own_leftovers_are_cleared(tmp_path):
+    ours, others = leave_half(tmp_path / "x[1].mp4"), leave_half(tmp_path / "y.mp4")
+    assert remove_partial_files(tmp_path / "x[1].mp4") == 1
+    assert (ours.exists(), others.exists()) == (False, True)
