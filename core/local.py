@@ -77,7 +77,7 @@ def claim(request: Request) -> LocalJob:
     if not getattr(request, "resume", False):
         return LocalJob(request, claim_take(Path(out)))
     take = resume_take(Path(out))
-    remove_partial_files(take.parent if is_file_take(take) else take)
+    remove_partial_files(take)
     return LocalJob(request, take)
 
 
