@@ -120,7 +120,7 @@ class Trainer:
         if self.config.looks:
             context.append(batch.inputs.extras[:, :3])
         with fast_precision(self.device):
-            return self.critic(torch.cat([picture, *context], dim=1))  # type: ignore[no-any-return]
+            return self.critic(self._moved(torch.cat([picture, *context], dim=1)))  # type: ignore[no-any-return]
 
     def _critic_update(self, batch: StreamSample, fake: Tensor) -> tuple[Tensor, list[list[Tensor]]]:
         """One update of the critic; returns its loss and its view of the true frames, which matching needs too."""
@@ -134,6 +134,14 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         self.critic_optimizer.step()
         return loss.detach().float(), [[f.detach() for f in scale] for scale in real]
+
+    def _moved(self, pictures: Tensor) -> Tensor:
+        """Leave out the first row, the first column, both or none, in turn.
+
+        Critic and perceptual network begin with strides of two: always on the same grid they cannot see a pattern that
+        repeats every two pixels, and the generator prints one.
+        """
+        return pictures[..., self.step // 2 % 2 :, self.step // 4 % 2 :]
 
     def _judge_twice(self, batch: StreamSample, pictures: Tensor) -> list[list[Tensor]]:
         """The critic on true and made frames [2N, 3, H, W] of the same maps in one pass."""
@@ -162,8 +170,8 @@ class Trainer:
         turn = slice(self.step % 2, None, 2) if len(output) > 1 else slice(None)
         with fast_precision(self.device):
             with torch.no_grad():
-                wanted = self.perceptual.features(truth[turn] * 0.5 + 0.5)
-            given = self.perceptual.features(output[turn] * 0.5 + 0.5)
+                wanted = self.perceptual.features(self._moved(truth[turn]) * 0.5 + 0.5)
+            given = self.perceptual.features(self._moved(output[turn]) * 0.5 + 0.5)
             distances = [
                 nn.functional.conv2d((a - b).square(), head).float().mean()
                 for a, b, head in zip(given, wanted, self.perceptual.heads, strict=True)
