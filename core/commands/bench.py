@@ -68,7 +68,7 @@ def archive(
     preset: Annotated[Preset, typer.Option(help="How long the encode may take.")] = Preset.DRAFT,
     as_json: Json = False,
 ) -> None:
-    """PSNR, bits per pixel and seconds of an archive, decoded from its file."""
+    """PSNR, bits per pixel and seconds of an archive."""
     from mapreel.core import benchmarks
     from mapreel.core.local import wait_calmly
 

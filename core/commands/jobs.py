@@ -61,7 +61,7 @@ def list_jobs(
     every: Annotated[bool, typer.Option("--all", help=f"Also more than the last {ENDED_SHOWN} that ended.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List jobs, oldest first: all that wait or run, and the last that ended."""
+    """List what waits and runs, and the last jobs that ended."""
     with _client() as client:
         jobs = _all(client, state)
     ended = [job for job in jobs if job.state.is_over]
@@ -77,7 +77,7 @@ def list_jobs(
 
 @app.command()
 def show(job: Job, as_json: Json = False) -> None:
-    """Tell all about one job: its request, every attempt and how it ended."""
+    """Tell all about one job and every attempt at it."""
     with _client() as client:
         view = client.show(job)
     facts = [["job", view.id], ["type", view.type], ["state", view.state.value], ["take", view.take or "none"]]
@@ -126,13 +126,19 @@ def resume(job: Job, as_json: Json = False) -> None:
 
 @app.command()
 def retry(job: Job, as_json: Json = False) -> None:
-    """Queue a job that failed or was cancelled again; it goes on in its take."""
+    """Queue a failed or cancelled job again, in its take.
+
+    Frames that stand there complete are kept.
+    """
     _step(job, "retry", "queued", as_json=as_json)
 
 
 @app.command()
 def watch(job: Job, as_json: Json = False) -> None:
-    """Show a job's progress until it is over; Ctrl-C ends the watching, not the job."""
+    """Show a job's progress until it is over.
+
+    Ctrl-C ends the watching, not the job.
+    """
     from mapreel.core.commands.submission import finished, follow
 
     console = Console(json=as_json)

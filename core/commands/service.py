@@ -19,7 +19,10 @@ def _lines(facts: dict[str, Any]) -> list[str]:
 
 @app.command()
 def start(as_json: Json = False) -> None:
-    """Start the service unless it runs; every command that needs it does so, too."""
+    """Start the service unless it runs.
+
+    Every command that needs it does so, too.
+    """
     from mapreel.core.contract.client import ServiceClient
 
     with ServiceClient() as client:
@@ -29,7 +32,10 @@ def start(as_json: Json = False) -> None:
 
 @app.command()
 def status(as_json: Json = False) -> None:
-    """Say whether the service runs; the exit code is 1 where it does not."""
+    """Say whether the service runs.
+
+    The exit code is 1 where it does not.
+    """
     from mapreel.core.contract.client import ServiceClient
     from mapreel.core.contract.errors import ServiceUnreachableError
 
@@ -45,7 +51,10 @@ def status(as_json: Json = False) -> None:
 
 @app.command()
 def stop(as_json: Json = False) -> None:
-    """Stop the service; its jobs stay in the queue and go on when it starts again."""
+    """Stop the service; its jobs stay in the queue.
+
+    They go on when it starts again.
+    """
     from mapreel.core.contract.client import ServiceClient
 
     with ServiceClient(start=False) as client:
