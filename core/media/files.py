@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 from types import MappingProxyType
 
@@ -59,7 +60,8 @@ def read_file(path: Path, frame: int | None = None) -> bytes:
     name = picture_name(path, frame)
     try:
         with path.open("rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
+            size = os.fstat(stream.fileno()).st_size  # read(n) claims n bytes of memory, however small the file
+            data = stream.read(min(size, MAX_FILE_BYTES) + 1)
     except FileNotFoundError as error:
         raise MissingInputError(
             f"{name} is not there", "check the path or render the frame again", file=str(path), frame=frame

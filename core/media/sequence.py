@@ -216,7 +216,7 @@ def _plan(found: FoundSequence, frames: FrameRange | None) -> tuple[int, ...]:
         return frames.numbers
     if found.pattern.frames is not None:
         return found.pattern.frames.numbers
-    return tuple(range(min(found.numbers), max(found.numbers) + 1))
+    return FrameRange.parse(f"{min(found.numbers)}-{max(found.numbers)}").numbers  # refuses a date among the numbers
 
 
 def _on_disk(planned: tuple[int, ...], found: FoundSequence) -> list[int]:
