@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from mapreel.core.contract.errors import DamagedArchiveError, UnsupportedArchiveError
-from mapreel.core.nirvana.config import MAX_HIDDEN, NetworkConfig
+from mapreel.core.nirvana.config import MAX_FEATURES, MAX_HIDDEN, NetworkConfig
 from mapreel.core.nirvana.entropy import ByteReader, signed, unsigned
 
 MAGIC = b"\x89NIRV\r\n\x1a"  # the line ends show a transfer that took it for text
@@ -136,7 +136,8 @@ class Header:
         _limit("number of pixels a group", width * height * group, MAX_GROUP_PX)
         _limit("network width", hidden, MAX_HIDDEN)
         _limit("intra interval", intra, MAX_INTRA_INTERVAL)
-        if (features, conv) != (16, 32) or not 0 < w0 <= 1000:
+        _limit("number of features", features, MAX_FEATURES)
+        if features % 2 or conv != 32 or not 0 < w0 <= 1000:
             raise unsupported(f"The archive has a network of {features} and {conv} channels")
         if not fps_n or not fps_d:
             raise damaged(_NAMES[HEAD], "no frame rate")

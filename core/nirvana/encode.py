@@ -19,7 +19,7 @@ from mapreel.core.contract.errors import UnsupportedFileError
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.nirvana import bitstream as bits
-from mapreel.core.nirvana.config import FitConfig, NetworkConfig, hidden_width
+from mapreel.core.nirvana.config import FitConfig, NetworkConfig, network_for
 from mapreel.core.nirvana.decode import decode_pictures
 from mapreel.core.nirvana.fit import fit_group
 from mapreel.core.nirvana.groups import pack_group, unpack_group
@@ -55,7 +55,7 @@ class EncodeSettings:
     seed: int = 0
 
     def network(self, size: tuple[int, int]) -> NetworkConfig:
-        return NetworkConfig(hidden=hidden_width(*size, self.group_frames), group_frames=self.group_frames)
+        return network_for(*size, self.group_frames)
 
 
 def encode(source: Source, settings: EncodeSettings, path: Path, ctx: JobContext, device: torch.device) -> None:

@@ -20,6 +20,7 @@ from mapreel.core.media.sequence import MapKind, open_maps
 from mapreel.core.nirvana.archive import Archive
 from mapreel.core.nirvana.config import PRESETS
 from mapreel.core.nirvana.encode import EncodeSettings, Source, encode
+from mapreel.core.nirvana.work import discard_work
 from mapreel.core.quality import psnr
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def run_encode(request: EncodeRequest, take: Path, ctx: JobContext) -> dict[str,
     frames = FrameRange.parse(request.frames) if request.frames is not None else None
     source = open_maps(request.source, MapKind.COLOR, frames)
     settings = EncodeSettings(fit=PRESETS[request.preset.value], fps=exact_rate(request.fps), psnr_db=request.psnr_db)
-    if not take.exists():
+    if take.exists():
+        discard_work(take)  # left when the process ended between writing the archive and clearing up
+    else:
         encode(source, settings, take, ctx, pick_device())
     encoded = time.monotonic()
     result = _measure(take, source, ctx)
@@ -49,6 +52,8 @@ def run_encode(request: EncodeRequest, take: Path, ctx: JobContext) -> dict[str,
 
 
 def _refuse_unsupported(request: EncodeRequest) -> None:
+    if not exact_rate(request.fps):
+        raise UsageError(f"{request.fps} frames a second are too few for an archive", "give --fps 0.001 or more")
     if request.profile != "nirvana":
         raise UsageError(f"The profile “{request.profile}” cannot be encoded yet", "use the profile nirvana")
     if request.bits_per_pixel is not None or request.size_mb is not None:

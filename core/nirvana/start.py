@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where the fit of a group begins: convolutions that pass pictures through, and linear layers that are solved for.
 
-A group's features can be solved for in closed form once the convolutions are fixed. They start as an identity:
-GELU(x) - GELU(-x) = x, so six of a frame's eight full-resolution channels carry +RGB and -RGB exactly. Of the 16 shared
-features at half resolution 12 hold the mean picture of the group (three colours of four neighbouring pixels) and four
-its change of brightness over time. The sine layers are then fitted by variable projection: for any sine layers the
+A group's features can be solved for in closed form once the convolutions are fixed. They start as a linear map:
+GELU(x) - GELU(-x) = x, so six of a frame's eight full-resolution channels carry +RGB and -RGB exactly. Which map is
+found by principal components: a place at half resolution shows four pixels of three colours in each frame, and the
+features are its strongest directions. The sine layers are then fitted by variable projection: for any sine layers the
 best last layer is a small least-squares problem, so only the sine layers are searched.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mapreel.core.nirvana.config import FitConfig, NetworkConfig
@@ -24,49 +25,60 @@ from mapreel.core.nirvana.quantise import FIXED_STEPS, SYMBOL_LIMIT, CodedGroup
 
 Check = Callable[[], None]  # called often; raises when the job shall stop
 
-RIDGE = 1.0  # keeps the solved weights small: large ones that cancel cost bits
+RIDGE = 0.3  # keeps the solved weights small: large ones that cancel cost bits
 _TARGETS = 512  # directions of the target kept in the search; more cost time and move the optimum by < 0.01 dB
 _SEARCH_RATE = 3e-3
 _FIRST_FREQUENCY = 2.0  # spread of the first sine layer; below 1 neighbouring patches look alike to the network
-_LATENT_STEPS = {"sine0.weight": 2.0**-12, "sine1.weight": 2.0**-13}
+_LATENT_STEPS = {"sine0.weight": 2.0**-12, "sine1.weight": 2.0**-11}
 
 
-def feature_targets(config: NetworkConfig, frames: Tensor) -> Tensor:
-    """What the shared features should hold: frames [G, 3, H, W] in 0..1 -> [N, features * half * half]."""
-    g = frames.shape[0]
-    time = _frame_times(config)[:g].to(frames.device)
-    middle = float(time.mean())  # not 0 where a last group is short
-    time = time - middle
-    mean = frames.mean(dim=0)
-    slope = torch.einsum("g,gchw->chw", time / time.square().sum().clamp_min(1e-9), frames).mean(dim=0, keepdim=True)
-    both = torch.cat([mean - GREY - slope * middle, slope]).unsqueeze(1).expand(4, 3, *frames.shape[2:])
-    patches = cut_patches(both.contiguous(), config)[:, ::3]
-    return torch.nn.functional.pixel_unshuffle(patches, 2).reshape(patches.shape[0], -1)
+def _places(config: NetworkConfig, frames: Tensor) -> Tensor:
+    """Frames [G, 3, H, W] in 0..1 -> [N · half · half, G · 12]: colours of four neighbouring pixels in each frame."""
+    patches = cut_patches(frames - GREY, config)
+    return F.pixel_unshuffle(patches, 2).permute(0, 2, 3, 1).flatten(0, 2)
 
 
-def _weighted(config: NetworkConfig, target: Tensor) -> Tensor:
-    """Targets scaled by how much of the picture's error each causes: brightness over time is seen in all colours."""
-    weight = torch.ones(config.features, device=target.device)
-    weight[12:] = math.sqrt(2.0)
-    return (target.view(target.shape[0], config.features, -1) * weight[None, :, None]).flatten(1)
+def _principal_map(config: NetworkConfig, frames: Tensor) -> Tensor:
+    """The strongest directions of the group's places, -> [G · 12, features]; an absent frame gets the last's."""
+    absent = config.group_frames - frames.shape[0]
+    whole = torch.cat([frames, frames[-1:].expand(absent, -1, -1, -1)]) if absent else frames
+    places = _places(config, whole).cpu().double()
+    _, vectors = torch.linalg.eigh(places.t() @ places)
+    strongest = vectors.flip(1)[:, : config.features].float()
+    strongest = strongest * torch.sign(strongest.sum(dim=0) + 1e-6)  # eigenvectors have no sign of their own
+    return F.pad(strongest, (0, config.features - strongest.shape[1]))
 
 
-def _frame_times(config: NetworkConfig) -> Tensor:
-    return torch.linspace(-1.0, 1.0, config.group_frames) if config.group_frames > 1 else torch.zeros(1)
+def linear_map(config: NetworkConfig, weights: Mapping[str, Tensor]) -> Tensor:
+    """What the convolutions do to first order (kernel centres, GELU(x) = x / 2 + even) -> [G · 12, features]."""
+    g, c = config.group_frames, config.features
+    first = weights["conv0.weight"][:, :, 1, 1].reshape(g, -1, 4, c)
+    second = weights["conv1.weight"][:, :, 1, 1].reshape(g, 3, -1)
+    joined: Tensor = 0.5 * torch.einsum("gok,gksc->gosc", second, first)
+    return joined.reshape(g * 12, c)
 
 
-def _identity_convolutions(config: NetworkConfig, generator: torch.Generator) -> dict[str, Tensor]:
+def feature_targets(config: NetworkConfig, frames: Tensor, through: Tensor) -> Tensor:
+    """Features that show `frames` best through the linear map `through` -> [N, features · half · half]."""
+    seen = through[: frames.shape[0] * 12]
+    gram = seen.t() @ seen
+    inverse: Tensor = torch.linalg.inv(gram + 1e-3 * torch.eye(len(gram), device=gram.device))
+    places: Tensor = _places(config, frames) @ seen @ inverse
+    half = config.half_px
+    return places.reshape(-1, half, half, config.features).permute(0, 3, 1, 2).flatten(1)
+
+
+def _linear_convolutions(config: NetworkConfig, through: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    """Convolutions that are the linear map `through` and have two channels of each frame free to learn."""
     g, c, k = config.group_frames, config.features, config.conv_channels
     first = torch.zeros(g, k // 4, 4, c, 3, 3)
     second = torch.zeros(g, 3, k // 4, 3, 3)
-    first[:, 6:] = (torch.rand(first[:, 6:].shape, generator=generator) - 0.5) * 0.2  # channels free to learn
-    for frame, time in enumerate(_frame_times(config).tolist()):
-        for colour in range(3):
-            for sign, channel in ((1.0, colour), (-1.0, colour + 3)):
-                for pixel in range(4):
-                    first[frame, channel, pixel, colour * 4 + pixel, 1, 1] = sign
-                    first[frame, channel, pixel, 12 + pixel, 1, 1] = sign * time
-                second[frame, colour, channel, 1, 1] = sign
+    first[:, 6:] = (torch.rand(first[:, 6:].shape, generator=generator) - 0.5) * 0.2
+    first[:, :3, :, :, 1, 1] = through.cpu().reshape(g, 3, 4, c)
+    first[:, 3:6] = -first[:, :3]
+    for colour in range(3):
+        second[:, colour, colour, 1, 1] = 1.0
+        second[:, colour, colour + 3, 1, 1] = -1.0
     first = first.reshape(g, k, c, 3, 3)
     bias = -torch.einsum("gkc,gc->gk", first[:, :, :, 1, 1], temporal_encoding(config))
     return {
@@ -115,8 +127,8 @@ def search_sines(
         )
         small = target @ project.to(target.device)
     else:
-        values, vectors = torch.linalg.eigh((target @ target.t()).double())
-        small = (vectors * values.clamp_min(0).sqrt()).float()
+        values, vectors = torch.linalg.eigh((target @ target.t()).cpu().double())  # not every device has doubles
+        small = (vectors * values.clamp_min(0).sqrt()).float().to(target.device)
     total = small.square().sum()
     tensors = [tensor.requires_grad_() for tensor in sines.values()]
     optimiser = torch.optim.Adam(tensors, lr=_SEARCH_RATE)
@@ -147,14 +159,14 @@ def first_start(
     device = frames.device
     at = centroids(frames.shape[2], frames.shape[3]).to(device)
     sines = {name: tensor.to(device) for name, tensor in _random_sines(config, generator).items()}
-    target = feature_targets(config, frames)
-    search_sines(config, sines, at, _weighted(config, target), fit.first_search, check)
+    through = _principal_map(config, frames).to(device)
+    target = feature_targets(config, frames, through)
+    steps = {**_LATENT_STEPS, "out.weight": fit.out_step}
+    search_sines(config, sines, at, target, fit.first_search, check)
+    _round_sines(sines, steps)
     last = solve_last_layer(config, sines, at, target)
-    return _rounded(
-        config,
-        {**sines, **last, **_identity_convolutions(config, generator)},
-        {**_LATENT_STEPS, "out.weight": fit.out_step},
-    )
+    convolutions = _linear_convolutions(config, through, generator)
+    return _rounded(config, {**sines, **last, **convolutions}, steps)
 
 
 def next_start(
@@ -168,9 +180,10 @@ def next_start(
     device = frames.device
     at = centroids(frames.shape[2], frames.shape[3]).to(device)
     weights = previous.weights(device)
-    target = feature_targets(config, frames)
+    target = feature_targets(config, frames, linear_map(config, weights))
     sines = {name: weights[name].clone() for name in weights if name.startswith("sine")}
-    search_sines(config, sines, at, _weighted(config, target), fit.next_search, check)
+    search_sines(config, sines, at, target, fit.next_search, check)
+    _round_sines(sines, previous.steps)
     last = solve_last_layer(config, sines, at, target)
     solved = _rounded(config, {**weights, **sines, **last}, previous.steps)
     return min(solved, previous, key=lambda start: _error(config, start, frames))
@@ -183,6 +196,13 @@ def _error(config: NetworkConfig, start: CodedGroup, frames: Tensor) -> float:
         decode_pictures(config, start, height, width, len(frames), name="The start", device=frames.device)
     )
     return float((shown.to(frames.device).permute(0, 3, 1, 2) / 255.0 - frames).square().mean())
+
+
+def _round_sines(sines: dict[str, Tensor], steps: Mapping[str, float]) -> None:
+    """In place, before the last layer is solved for, so that it makes up for the rounding."""
+    for name, tensor in sines.items():
+        step = steps.get(name, FIXED_STEPS.get(name, 1.0))
+        tensor.copy_((tensor / step).round() * step)
 
 
 def _rounded(config: NetworkConfig, weights: dict[str, Tensor], steps: dict[str, float]) -> CodedGroup:

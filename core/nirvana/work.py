@@ -35,7 +35,8 @@ class WorkFolder:
     """The hidden folder `.NAME.work` beside the archive NAME; cleared when it was made with other settings."""
 
     def __init__(self, archive: Path, settings: dict[str, object]) -> None:
-        self.path = archive.with_name(f".{archive.name}.work")
+        self.archive = archive
+        self.path = _folder_of(archive)
         wanted = json.dumps({"format": _FORMAT, **settings}, sort_keys=True, separators=(",", ":"))
         note = self.path / "settings.json"
         try:
@@ -95,7 +96,16 @@ class WorkFolder:
         return finished
 
     def remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        discard_work(self.archive)
+
+
+def _folder_of(archive: Path) -> Path:
+    return archive.with_name(f".{archive.name}.work")
+
+
+def discard_work(archive: Path) -> None:
+    """Take away what an encode of `archive` left: the archive is complete."""
+    shutil.rmtree(_folder_of(archive), ignore_errors=True)
 
 
 def fingerprint(frames: bytes) -> bytes:

@@ -47,6 +47,7 @@ def test_header_round_trip_and_groups():
         ("network", NetworkConfig(hidden=8, w0=float("nan"))),
         ("network", NetworkConfig(hidden=8, w0=float("inf"))),
         ("network", NetworkConfig(hidden=8, features=1000)),
+        ("network", NetworkConfig(hidden=8, features=7)),
         ("bit_depth", 16),
     ],
 )

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from mapreel.core.nirvana.config import LATENTS_PER_PIXEL, PRESETS, NetworkConfig, hidden_width, patch_grid
+from mapreel.core.nirvana.config import LATENTS_PER_PIXEL, PRESETS, hidden_width, network_for, patch_grid
 
 
 def test_uvg_settings_give_the_papers_counts():
-    network = NetworkConfig(hidden=hidden_width(1080, 1920, 3), group_frames=3)
-    assert network.hidden == 512
+    network = network_for(1080, 1920, 3)
+    assert (network.hidden, network.features) == (512, 16)
     assert network.latents == 2_360_320  # 2.36 M
     assert network.other_parameters == 19_700
     assert network.latents / (1920 * 1080 * 3) == LATENTS_PER_PIXEL < 0.38
@@ -19,16 +21,19 @@ def test_uvg_settings_give_the_papers_counts():
 @pytest.mark.parametrize(("height", "width"), [(256, 512), (720, 1280), (288, 352), (2160, 4096), (97, 1001)])
 @pytest.mark.parametrize("frames", [1, 3, 8])
 def test_width_is_the_widest_within_the_ratio(height, width, frames):
-    hidden = hidden_width(height, width, frames)
+    network = network_for(height, width, frames)
     pixels = height * width * frames
-    assert NetworkConfig(hidden=hidden, group_frames=frames).latents <= 0.38 * pixels or hidden == 1
-    wider = NetworkConfig(hidden=hidden + 1, group_frames=frames)
-    assert wider.latents > LATENTS_PER_PIXEL * pixels or hidden == 2048
+    assert network.hidden == hidden_width(height, width, frames, network.features)
+    assert network.latents <= 0.38 * pixels or network.hidden == 1
+    wider = dataclasses.replace(network, hidden=network.hidden + 1)
+    assert wider.latents > LATENTS_PER_PIXEL * pixels or network.hidden == 2048
 
 
 def test_street_size():
-    assert hidden_width(256, 512, 3) == 36
-    assert hidden_width(1, 1, 3) == 1
+    street = network_for(256, 512, 3)
+    assert (street.hidden, street.features) == (91, 6)
+    assert street.latents / (256 * 512 * 3) < 0.38
+    assert network_for(1, 1, 3).hidden == 1
     assert patch_grid(33, 1) == (2, 1)
 
 

@@ -21,7 +21,14 @@ from mapreel.core.nirvana.network import (
     temporal_encoding,
 )
 from mapreel.core.nirvana.quantise import FIXED_STEPS, CodedGroup, QuantisedWeights, straight_through
-from mapreel.core.nirvana.start import feature_targets, first_start
+from mapreel.core.nirvana.start import (
+    _linear_convolutions,
+    _places,
+    _principal_map,
+    feature_targets,
+    first_start,
+    linear_map,
+)
 
 CONFIG = NetworkConfig(hidden=5)
 
@@ -37,7 +44,7 @@ def plain_network(config, weights, at):
     """The layers one after the other, as the paper has them."""
     x = torch.sin(config.w0 * F.linear(at, weights["sine0.weight"], weights["sine0.bias"]))
     x = torch.sin(config.w0 * F.linear(x, weights["sine1.weight"], weights["sine1.bias"]))
-    shared = F.linear(x, weights["out.weight"], weights["out.bias"]).view(-1, 16, 16, 16)
+    shared = F.linear(x, weights["out.weight"], weights["out.bias"]).view(-1, config.features, 16, 16)
     shown = []
     for frame, code in enumerate(temporal_encoding(config)):
         first = slice(frame * 32, frame * 32 + 32)
@@ -50,9 +57,9 @@ def plain_network(config, weights, at):
     return torch.cat(shown, dim=1)
 
 
-@pytest.mark.parametrize("frames", [1, 3, 4])
-def test_joined_form_equals_the_papers_layers(frames):
-    config = NetworkConfig(hidden=5, group_frames=frames)
+@pytest.mark.parametrize(("frames", "features"), [(1, 16), (3, 16), (4, 6)])
+def test_joined_form_equals_the_papers_layers(frames, features):
+    config = NetworkConfig(hidden=5, group_frames=frames, features=features)
     weights = some_group(config).weights()
     at = centroids(70, 40)
     basis = basis_images(config, weights, temporal_encoding(config), torch.float32)
@@ -116,13 +123,26 @@ def test_what_was_measured_is_what_is_coded():
     assert seen < float(frames.var())
 
 
-def test_solved_start_shows_what_the_features_hold():
-    frames = (torch.rand(1, 3, 8, 8).repeat_interleave(4, 2).repeat_interleave(4, 3)).expand(3, 3, 32, 32)
-    fit = FitConfig(first_iterations=1, next_iterations=1, first_search=30)
-    assert feature_targets(CONFIG, frames).shape == (1, 4096)
-    start = first_start(CONFIG, fit, frames.contiguous(), seed=0)
-    shown = decode_pictures(CONFIG, start, 32, 32, 3, name="Group 0", device=torch.device("cpu"))
-    assert np.abs(shown / 255.0 - frames.permute(0, 2, 3, 1).numpy()).mean() < 0.12  # one patch, ridge pulls to grey
+def test_linear_start_passes_pictures_through():
+    """Flat colours that differ by place and frame lie in six directions, so features hold them and come back."""
+    config = NetworkConfig(hidden=3, features=6)
+    frames = torch.rand(3, 3, 1, 1).expand(3, 3, 32, 64) * torch.linspace(0.2, 1, 64)
+    through = _principal_map(config, frames)
+    targets = feature_targets(config, frames, through)
+    assert targets.shape == (2, 6 * 256)
+    places = targets.view(2, 6, 256).permute(0, 2, 1).reshape(-1, 6) @ through.t()
+    assert float((places - _places(config, frames)).abs().max()) < 0.03
+    convolutions = _linear_convolutions(config, through, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(linear_map(config, convolutions), through)
+
+
+def test_solved_start_shows_the_frames():
+    frames = torch.rand(1, 3, 1, 1).expand(3, 3, 96, 96) * torch.linspace(0, 1, 96)
+    fit = FitConfig(first_iterations=1, next_iterations=1, first_search=60)
+    start = first_start(NetworkConfig(hidden=9, features=6), fit, frames.contiguous(), seed=0)
+    config = NetworkConfig(hidden=9, features=6)
+    shown = decode_pictures(config, start, 96, 96, 3, name="Group 0", device=torch.device("cpu"))
+    assert np.abs(shown / 255.0 - frames.permute(0, 2, 3, 1).numpy()).mean() < 0.05
 
 
 def test_early_stop_and_masking_of_missing_frames():
