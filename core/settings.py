@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     cores_left_free: int = Field(default_factory=_cores_left_free, ge=0)  # so that the host stays usable
     nice: int = Field(default=10, ge=0, le=19)  # batch work never slows the artist's own programs
     grace_s: float = Field(default=5.0, gt=0)  # between the word to stop and the kill
-    beat_timeout_s: float = Field(default=30.0, gt=0)  # without any heartbeat the compute process hangs
+    beat_timeout_s: float = Field(default=60.0, gt=0)  # without any heartbeat the compute process hangs
     stall_timeout_s: float = Field(default=1800.0, gt=0)  # it beats, yet no frame and no check for so long
     max_crashes: int = Field(default=3, ge=1)  # in a row without a new frame, then the job is quarantined
     max_body_bytes: int = Field(default=1 << 20, ge=1024)  # a request is some hundred bytes

@@ -23,7 +23,7 @@ from mapreel.core.contract.requests import request_from_json
 from mapreel.core.contract.takes import remove_partial_files
 from mapreel.core.service.channel import Channel, ChannelClosedError
 from mapreel.core.service.locks import LockTimeoutError, hold_lock
-from mapreel.core.service.process_tree import open_inherited
+from mapreel.core.service.process_tree import STILL_LOCKED, open_inherited
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 BEAT_S = 1.0
 LOCK_WAIT_S = 30.0
 ORPHANED = 70  # exit code when the service is gone
-STILL_LOCKED = 71
 REPORT_S = 0.05  # progress is told at most this often
 
 
@@ -169,6 +168,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--channel", nargs=2, required=True, metavar=("READ", "WRITE"))
     parser.add_argument("--runners", default="mapreel.core.runners", help="module with run(request, take, context)")
     parser.add_argument("--lock", type=Path, required=True, help="held for life: never two compute processes at once")
+    parser.add_argument("--lock-wait", type=float, default=LOCK_WAIT_S, help="seconds")
     parser.add_argument("--nice", type=int, default=10)
     return parser.parse_args(words)
 
@@ -180,7 +180,7 @@ def main(words: list[str] | None = None) -> int:
     if sys.platform != "win32" and options.nice:  # on Windows the supervisor sets the priority class
         os.nice(options.nice)
     try:
-        lock = hold_lock(options.lock, wait_s=LOCK_WAIT_S)
+        lock = hold_lock(options.lock, wait_s=options.lock_wait)
     except LockTimeoutError:
         sys.stderr.write("another compute process of this user still runs and holds its lock\n")
         return STILL_LOCKED

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mapreel.core.service.channel import ChannelClosedError
-from mapreel.core.service.process_tree import Child, describe_exit, kill_tree, start_child
+from mapreel.core.service.process_tree import STILL_LOCKED, Child, describe_exit, kill_tree, start_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +113,11 @@ class ComputeProcess:
         except subprocess.TimeoutExpired:
             return "closed its channel"
         return describe_exit(code)
+
+    @property
+    def blames_the_job(self) -> bool:
+        """False when it ended because another compute process had not yet ended."""
+        return self._child.process.poll() != STILL_LOCKED
 
     def tail(self) -> str:
         """The last lines that it printed."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+STILL_LOCKED = 71  # exit code of a compute process that found another one still running: no fault of the job
+
+
 @dataclass(frozen=True)
 class Child:
     """A started process and our end of its message channel."""

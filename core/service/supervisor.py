@@ -231,7 +231,7 @@ class BatchLane:
         process = running.process
         story, tail = process.story(), process.tail()
         self._drop(end=False)
-        return Outcome(AttemptState.CRASHED, f"the compute process {story}", tail)
+        return Outcome(AttemptState.CRASHED, f"the compute process {story}", tail, counts=process.blames_the_job)
 
     def _hung(self, what: str) -> Outcome:
         tail = self._process.tail() if self._process else ""

@@ -14,6 +14,8 @@ from pathlib import Path
 from service_runners import frame_bytes
 
 from mapreel.core.contract.jobs import JobState
+from mapreel.core.service.locks import hold_lock
+from mapreel.core.service.process_tree import STILL_LOCKED, kill_tree, start_child
 
 DICE = random.Random(20)
 
@@ -152,3 +154,16 @@ def test_stop_keeps_jobs_and_the_next_service_goes_on(house):
         assert (ended.state, ended.result["written"]) == (JobState.FINISHED, 60 - stood)
         assert [one["state"] for one in ended.data["tries"]] == ["cancelled", "done"]
         assert client.wait(waiting.id).state is JobState.FINISHED
+
+
+def test_a_compute_process_that_finds_another_one_ends_and_blames_no_job(quick_folder):
+    lock, words = quick_folder / "compute.lock", quick_folder / "words"
+    with hold_lock(lock), words.open("wb") as output:
+        arguments = ["-m", "mapreel.core.service.compute", "--lock", str(lock), "--lock-wait", "0.1"]
+        child = start_child(arguments, output, dict(os.environ))
+        try:
+            assert child.process.wait(60) == STILL_LOCKED
+        finally:
+            kill_tree(child.process)
+            child.channel.close()
+    assert b"another compute process" in words.read_bytes()

@@ -153,6 +153,13 @@ def test_the_death_of_the_service_does_not_count(book):
     assert book.state(job) == "queued"
 
 
+def test_a_crash_that_is_not_the_jobs_fault_does_not_count(book):
+    job = book.submit()
+    for _ in range(5):
+        book.attempts.end_attempt(book.attempts.claim_next(), Outcome(AttemptState.CRASHED, "locked", counts=False))
+    assert book.state(job) == "queued"
+
+
 def test_an_error_fails_the_job_at_once(book):
     job = book.submit()
     error = {"code": "gap", "what": "frame 5 is missing", "remedy": "render it", "detail": "", "file": None, "frame": 5}
