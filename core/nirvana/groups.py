@@ -29,9 +29,10 @@ _INTRA, _PREDICTED = 0, 1
 
 
 def symbols_crc(group: CodedGroup, config: NetworkConfig) -> int:
-    """CRC-32 of all symbols in file order, each as a 32-bit integer, lowest byte first."""
+    """CRC-32 of each layer's step and its symbols, in file order, as 32-bit numbers, lowest byte first."""
     crc = 0
     for layer in config.layers:
+        crc = zlib.crc32(_STEP.pack(group.steps[layer.name]), crc)
         crc = zlib.crc32(group.symbols[layer.name].astype("<i4").tobytes(), crc)
     return crc
 

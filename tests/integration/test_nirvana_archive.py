@@ -21,16 +21,18 @@ from mapreel.core.contract.errors import (
     UnsupportedArchiveError,
 )
 from mapreel.core.contract.progress import SilentContext
+from mapreel.core.nirvana import archive as archive_module
 from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana.archive import Archive
 from mapreel.core.nirvana.config import FitConfig
 from mapreel.core.nirvana.encode import EncodeSettings, encode
 from mapreel.core.nirvana.groups import symbols_crc
+from mapreel.core.nirvana.means import block_means
 from mapreel.core.quality import psnr
 
 GOLDEN = Path(__file__).with_name("nirvana_golden") / "ramp_v1.nirv"
-# Exact on every machine: CRC-32 of each group's symbols. Change them only together with the format's version.
-GOLDEN_SYMBOLS = (0xBA1FF730, 0x225F9137)
+# Exact on every machine: CRC-32 of each group's steps and symbols. Change them only together with the format's version.
+GOLDEN_SYMBOLS = (0xCDB041DC, 0xA4B854F1)
 QUICK = FitConfig(first_iterations=10, next_iterations=6, first_search=20, next_search=10)
 CPU = torch.device("cpu")
 
@@ -270,18 +272,25 @@ def test_group_that_leans_where_it_must_not(archive, chunks, tmp_path):
             opened.frame(1001 + number)
 
 
-def test_other_pictures_than_were_written_are_told(archive, chunks, tmp_path):
+def test_a_forged_step_is_told(archive, chunks, tmp_path):
     data = archive.read_bytes()
     chunk = group_chunk(chunks, 4)
-    other = group_chunk(chunks, 4, bits.MEANS)
     payload = bytearray(data[chunk.offset + 16 : chunk.offset + 16 + chunk.size])
-    (step,) = struct.unpack_from("<f", payload, 6)
-    struct.pack_into("<f", payload, 6, step * 1.5)
-    with Archive(written(tmp_path, forged(data, chunk, bytes(payload)))) as opened:
-        verdict = opened.verify()
-    assert other.size > 0
-    assert verdict.lost_frames == (1005,)
-    assert "other pictures" in verdict.faults[0]
+    payload[6] ^= 1  # the last bit of the first step: no eye would see it
+    with (
+        Archive(written(tmp_path, forged(data, chunk, bytes(payload)))) as opened,
+        pytest.raises(DamagedArchiveError, match="Group 4"),
+    ):
+        opened.frame(1005)
+
+
+def test_pictures_a_step_off_pass_and_two_steps_off_do_not(archive, monkeypatch):
+    for change, whole in ((1, True), (2, False), (-1, True), (-3, False)):
+        monkeypatch.setattr(archive_module, "block_means", lambda frames, by=change: block_means(frames) + by)
+        with Archive(archive) as opened:
+            verdict = opened.verify()
+        assert verdict.whole is whole
+        assert whole or "other pictures" in verdict.faults[0]
 
 
 def test_newer_version_and_unknown_parts(archive, tmp_path):
