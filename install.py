@@ -29,7 +29,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, Sequence
+from typing import Callable, Dict, Iterable, Iterator, List, Match, NoReturn, Optional, Sequence
 
 ROOT = Path(__file__).resolve().parent
 LOCKS = ROOT / "requirements"
@@ -93,15 +93,11 @@ class Stop(Exception):  # noqa: N818 - it is a way to end, not always an error
 
 
 class StepFailed(Stop):
-    """A child failed; keeps the end of what it said."""
+    """A child failed. `not_there`: only because the index does not have what was asked for."""
 
-    def __init__(self, sentence: str, tail: Sequence[str]) -> None:
+    def __init__(self, sentence: str, *, not_there: bool) -> None:
         super().__init__(sentence)
-        self.tail = tail
-
-    def says(self, pattern: str) -> bool:
-        """Whether the child's last words hold the pattern."""
-        return re.search(pattern, "\n".join(self.tail)) is not None
+        self.not_there = not_there
 
 
 def say(text: str) -> None:
@@ -409,7 +405,10 @@ class Environment:
                     if self.lock:
                         self.lock.note(None)
         if code:
-            raise StepFailed(explain(tail, code, what, self.prefix), tail)
+            found = first_meaning(tail)
+            raise StepFailed(
+                explain(tail, code, what, self.prefix), not_there=found is not None and found.re.pattern == NOT_THERE
+            )
 
     def answer(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a few lines in the environment and give back what they said."""
@@ -527,12 +526,17 @@ MEANINGS = [
 ]
 
 
+def first_meaning(tail: Sequence[str]) -> Optional[Match[str]]:
+    """The first of MEANINGS that is in the words."""
+    matches = (re.search(pattern, "\n".join(tail), re.IGNORECASE) for pattern, _ in MEANINGS)
+    return next((found for found in matches if found), None)
+
+
 def explain(tail: Sequence[str], code: int, what: str, prefix: Path) -> str:
     """Turn the end of pip's words into one sentence that says what to do."""
-    for pattern, sentence in MEANINGS:
-        found = re.search(pattern, "\n".join(tail), re.IGNORECASE)
-        if found:
-            return sentence.format(*found.groups(), prefix=prefix)
+    found = first_meaning(tail)
+    if found:
+        return dict(MEANINGS)[found.re.pattern].format(*found.groups(), prefix=prefix)
     if code in (-9, 137):
         return f"The system ended {what} (out of memory?): close other programs and run this again."
     last = tail[-1].strip() if tail else f"exit code {code}"
@@ -631,7 +635,7 @@ def install_torch(environment: Environment, backend: str) -> None:
             environment.install_lock("torch-cpu.lock", "torch", environment.torch_index)
             return
         except StepFailed as failed:
-            if not failed.says(NOT_THERE):
+            if not failed.not_there:
                 raise
         say("      this index has no torch without CUDA: taking the stock build (3 GB; --torch-index names another)")
         check_space(environment.prefix, "cuda")
