@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from mapreel.core.contract.errors import MissingInputError
 from mapreel.core.contract.frames import FrameRange, find_sequence
-from mapreel.core.contract.progress import Progress
 from mapreel.core.contract.requests import EncodeRequest, Preset, Quality, RenderRequest
 from mapreel.core.contract.takes import claim_take, write_atomically
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from mapreel.core.contract.requests import Request
 
     Run = Callable[[Request], dict[str, Any]]  # does a request to its end, gives its result
-    Show = Callable[[Progress], None]
+    Say = Callable[[str], None]
 
 DEMO_MODEL = "street"
 DEMO_PALETTE = "street"
@@ -61,7 +60,7 @@ class Demo:
 
     take: Path
     run: Run
-    show: Show
+    say: Say
     quality: Quality
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -103,11 +102,11 @@ class Demo:
         from mapreel.core.media.images import picture_size, read_color
         from mapreel.core.media.movies import MovieWriter
 
+        self.say("writing render.mp4")
         frames = find_sequence(self.take / "frames").pattern
         with MovieWriter(self.take / "render.mp4", picture_size(frames.path(numbers[0])), FPS) as movie:
-            for count, number in enumerate(numbers, start=1):
+            for number in numbers:
                 movie.write(read_color(frames.path(number), frame=number))
-                self.show(Progress(count, len(numbers), "movie"))
 
     def _sheet(self, numbers: tuple[int, ...]) -> None:
         """Label maps in their palette's colours, each beside its picture, spread over the shot."""
@@ -116,6 +115,7 @@ class Demo:
         from mapreel.core.media.palettes import colorize, load_palette
         from mapreel.core.media.sheets import contact_sheet
 
+        self.say("writing contact_sheet.png")
         palette = load_palette(DEMO_PALETTE)
         labels = find_sequence(demo_shot() / "label").pattern
         frames = find_sequence(self.take / "frames").pattern
@@ -161,8 +161,8 @@ class Demo:
         }
 
 
-def run_demo(out: Path, run: Run, show: Show, quality: Quality) -> tuple[Path, dict[str, Any]]:
+def run_demo(out: Path, run: Run, say: Say, quality: Quality) -> tuple[Path, dict[str, Any]]:
     """Make the demo in a new take of `out`; gives the take and the report. Raises what the jobs raise."""
     demo_shot()
-    demo = Demo(claim_take(out), run, show, quality)
+    demo = Demo(claim_take(out), run, say, quality)
     return demo.take, demo.make()

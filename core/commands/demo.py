@@ -34,7 +34,7 @@ def demo(
     def run(request: Request) -> dict[str, Any]:
         return run_request(console, request, local=False).result
 
-    take, report = run_demo(Path(absolute(str(out))), run, lambda _: None, quality)
+    take, report = run_demo(Path(absolute(str(out))), run, console.note, quality)
     console.result({"take": str(take), "report": report}, _where_to_look(take, report))
 
 

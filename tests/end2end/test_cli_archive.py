@@ -135,3 +135,15 @@ def test_killed_in_mid_encode(warm_mapreel, archive, plates, tmp_path):
     run = warm_mapreel.finish(process)
     assert run.code == 0, run.stderr
     assert (tmp_path / "shot.nirv").read_bytes() == archive.read_bytes()
+
+
+def test_bench_measures_the_archive_itself(warm_mapreel, plates):
+    """Its PSNR and size are those of the decoded file, not what the encoder says."""
+    run = warm_mapreel("bench", "archive", "--source", plates, "--frames", "1001-1003", "--json")
+    assert run.code == 0, run.stderr
+    found = run.data["archive"]
+    assert (found["frames"], found["width"], found["height"]) == (3, 48, 32)
+    assert found["bits_per_pixel"] == pytest.approx(8 * found["bytes"] / (3 * 48 * 32))
+    assert 10 < found["psnr_db"] < 100
+    assert found["encode_seconds"] > 0
+    assert found["decode_seconds"] > 0
