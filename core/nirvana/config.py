@@ -13,7 +13,7 @@ LATENTS_PER_PIXEL = 2_360_320 / (1920 * 1080 * 3)
 MAX_HIDDEN = 2048
 MAX_FEATURES = 64
 _PAPER_FEATURES = 16
-_LEAST_FEATURES = 6
+_LEAST_FEATURES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +94,8 @@ def hidden_width(height: int, width: int, group_frames: int, features: int) -> i
 def network_for(height: int, width: int, group_frames: int) -> NetworkConfig:
     """The paper's network with both its widths, hidden and features, scaled by one factor to the frame's size.
 
-    1920 x 1080 in groups of three gives the paper's 512 and 16. Below six features a place could no longer hold
-    four pixels of brightness and two numbers of colour, so the factor ends there.
+    1920 x 1080 in groups of three gives the paper's 512 and 16. Below eight features a place could no longer hold
+    four pixels of brightness, two numbers of colour and two of change, so the factor ends there for them.
     """
     factor = math.sqrt(height * width * group_frames / (1080 * 1920 * 3))
     features = min(_PAPER_FEATURES, max(_LEAST_FEATURES, 2 * round(_PAPER_FEATURES / 2 * factor)))

@@ -25,6 +25,7 @@ from mapreel.core.nirvana.quantise import FIXED_STEPS, SYMBOL_LIMIT, CodedGroup
 
 Check = Callable[[], None]  # called often; raises when the job shall stop
 
+_COLOUR_WEIGHT = 2.0
 RIDGE = 0.3  # keeps the solved weights small: large ones that cancel cost bits
 _TARGETS = 512  # directions of the target kept in the search; more cost time and move the optimum by < 0.01 dB
 _SEARCH_RATE = 3e-3
@@ -42,9 +43,13 @@ def _principal_map(config: NetworkConfig, frames: Tensor) -> Tensor:
     """The strongest directions of the group's places, -> [G · 12, features]; an absent frame gets the last's."""
     absent = config.group_frames - frames.shape[0]
     whole = torch.cat([frames, frames[-1:].expand(absent, -1, -1, -1)]) if absent else frames
-    places = _places(config, whole).cpu().double()
+    # Differences between colours count more than their squares say: by those alone trees came out brown.
+    grey = torch.full((3, 3), 1 / 3, dtype=torch.float64)
+    weight = grey + _COLOUR_WEIGHT * (torch.eye(3, dtype=torch.float64) - grey)
+    weight = torch.kron(torch.kron(torch.eye(config.group_frames, dtype=torch.float64), weight), torch.eye(4))
+    places = _places(config, whole).cpu().double() @ weight
     _, vectors = torch.linalg.eigh(places.t() @ places)
-    strongest = vectors.flip(1)[:, : config.features].float()
+    strongest = (torch.linalg.inv(weight) @ vectors.flip(1)[:, : config.features]).float()
     strongest = strongest * torch.sign(strongest.sum(dim=0) + 1e-6)  # eigenvectors have no sign of their own
     return F.pad(strongest, (0, config.features - strongest.shape[1]))
 

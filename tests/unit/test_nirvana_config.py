@@ -31,7 +31,7 @@ def test_width_is_the_widest_within_the_ratio(height, width, frames):
 
 def test_street_size():
     street = network_for(256, 512, 3)
-    assert (street.hidden, street.features) == (91, 6)
+    assert (street.hidden, street.features) == (70, 8)
     assert street.latents / (256 * 512 * 3) < 0.38
     assert network_for(1, 1, 3).hidden == 1
     assert patch_grid(33, 1) == (2, 1)
