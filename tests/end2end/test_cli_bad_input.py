@@ -50,8 +50,7 @@ def lying_png(width, height):
 # -- seen before anything is queued: the same with the service and without, and no take is made
 
 
-@BOTH
-@pytest.mark.parametrize("part", ["labels", "instances", "motion"])
+@pytest.mark.parametrize(("part", "way"), [("labels", ()), ("labels", ("--local",)), ("instances", ()), ("motion", ())])
 def test_missing_folder(warm_mapreel, words, shot, tmp_path, part, way):
     shutil.rmtree(shot / part.removesuffix("s"))
     refused(warm_mapreel(*words(shot, tmp_path / "out", *way)), str(shot / part.removesuffix("s")), "does not exist")
@@ -72,10 +71,9 @@ def test_pattern_without_a_file(warm_mapreel, words, shot, model, tmp_path):
     assert no_take(tmp_path / "out")
 
 
-@BOTH
-def test_gap(warm_mapreel, words, shot, tmp_path, way):
+def test_gap(warm_mapreel, words, shot, tmp_path):
     (shot / "label" / "1003.png").unlink()
-    sentence = refused(warm_mapreel(*words(shot, tmp_path / "out", *way)), "frame 1003")
+    sentence = refused(warm_mapreel(*words(shot, tmp_path / "out")), "frame 1003")
     assert str(shot / "label") in sentence
     assert no_take(tmp_path / "out")
 
@@ -107,8 +105,7 @@ def test_png_that_is_none(warm_mapreel, words, shot, tmp_path):
     assert no_take(tmp_path / "out")
 
 
-@BOTH
-@pytest.mark.parametrize("ending", ["pt", "pth", "pkl", "ckpt"])
+@pytest.mark.parametrize(("ending", "way"), [("pt", ()), ("pth", ("--local",)), ("pkl", ()), ("ckpt", ())])
 def test_pickle_as_model(warm_mapreel, shot, tmp_path, ending, way):
     """It is refused by its name, unopened: its content would leave a mark."""
     mark = tmp_path / "mark"
@@ -177,11 +174,10 @@ def test_damage_in_mid_shot_keeps_what_is_finished_and_a_retry_goes_on(warm_mapr
     assert standing.items() <= now.items()
 
 
-@BOTH
-def test_truncated_exr(warm_mapreel, words, shot, tmp_path, way):
+def test_truncated_exr(warm_mapreel, words, shot, tmp_path):
     path = shot / "motion" / "1002.exr"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    refused(warm_mapreel(*words(shot, tmp_path / "out", *way)), "frame 1002", "1002.exr")
+    refused(warm_mapreel(*words(shot, tmp_path / "out")), "frame 1002", "1002.exr")
 
 
 def test_exr_that_lies_about_its_size(warm_mapreel, words, shot, tmp_path):
@@ -241,21 +237,17 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs")
-@BOTH
-def test_full_disk(warm_mapreel, words, long_shot, small_disk, read_pictures, undisturbed, way):
+def test_full_disk(warm_mapreel, words, long_shot, small_disk, read_pictures, undisturbed):
     take = small_disk / "out"
-    sentence = refused(warm_mapreel(*words(long_shot, take, *way)), "the disk is full", str(take), code=1)
+    sentence = refused(warm_mapreel(*words(long_shot, take)), "the disk is full", str(take), code=1)
     standing = read_pictures(take)
     assert 0 < len(standing) < 96
     assert standing.items() <= undisturbed.items(), "a frame is half"
     assert not [path.name for path in take.iterdir() if ".part" in path.name]
     subprocess.run(["mount", "-o", "remount,size=40m", str(small_disk)], check=True)
-    if way:
-        assert warm_mapreel(*words(long_shot, take, *way, "--resume")).code == 0
-    else:
-        job = sentence.split("mapreel jobs retry ")[1].rstrip(".")
-        assert warm_mapreel("jobs", "retry", job).code == 0
-        assert warm_mapreel("jobs", "watch", job).code == 0
+    job = sentence.split("mapreel jobs retry ")[1].rstrip(".")
+    assert warm_mapreel("jobs", "retry", job).code == 0
+    assert warm_mapreel("jobs", "watch", job).code == 0
     assert read_pictures(take) == undisturbed
 
 

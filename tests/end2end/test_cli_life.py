@@ -174,3 +174,16 @@ def test_progress_and_queue_are_told(warm_mapreel, words, long_shot, shot, tmp_p
     assert first.stdout.splitlines()[-1] == str(tmp_path / "first")
     assert "waiting: 1 job is before this one" in second.stderr
     assert json.loads(second.stdout)["result"]["frames"] == 6
+
+
+def test_service_start_status_stop(mapreel):
+    assert mapreel("service", "status", "--json").data == {"format": "mapreel-result", "version": 1, "running": False}
+    assert mapreel("service", "status").code == 1
+    started = mapreel("service", "start", "--json")
+    assert started.code == 0
+    assert started.data["pid"] == mapreel("service", "start", "--json").data["pid"] == mapreel.facts()["pid"]
+    assert mapreel("service", "status").code == 0
+    assert mapreel("jobs", "list").stdout == "no jobs\n"
+    assert mapreel("service", "stop", "--json").data["stopped"]
+    await_true(lambda: not mapreel.processes(), "the end of the service")
+    assert mapreel("service", "stop").stdout == "the service did not run\n"
