@@ -29,6 +29,19 @@ def feature_matching(real: Verdicts, fake: Verdicts) -> Tensor:
     return torch.stack(terms).mean()
 
 
+def grid_print(output: Tensor, truth: Tensor) -> Tensor:
+    """Patterns that repeat every two pixels and that the truth does not have.
+
+    The difference is multiplied by +1 and -1 in turn (along x, y and both) and averaged over 16x16 pixels: texture and
+    outlines cancel out, a printed grid adds up. output, truth: [N, 3, H, W].
+    """
+    difference = output - truth
+    h, w = difference.shape[-2:]
+    x = (1 - 2 * (torch.arange(w, device=output.device) % 2)).to(output.dtype)[None, :]
+    y = (1 - 2 * (torch.arange(h, device=output.device) % 2)).to(output.dtype)[:, None]
+    return torch.stack([F.avg_pool2d(difference * sign, 16).abs().mean() for sign in (x, y, x * y)]).sum()
+
+
 def steadiness(output: Tensor, warped: Tensor, steady: Tensor) -> Tensor:
     """Change against the compensated frame before, where the true frames did not change either.
 

@@ -25,7 +25,7 @@ from mapreel.core.vid2vid.dataset import CropStream, StreamSample, TrainingShot,
 from mapreel.core.vid2vid.discriminator import MultiScaleDiscriminator
 from mapreel.core.vid2vid.inputs import ClassTable, FrameInputs, tensor_to_picture
 from mapreel.core.vid2vid.looks import gather_looks
-from mapreel.core.vid2vid.losses import critic_hinge, feature_matching, generator_hinge, steadiness
+from mapreel.core.vid2vid.losses import critic_hinge, feature_matching, generator_hinge, grid_print, steadiness
 from mapreel.core.vid2vid.models import MODEL_FILE
 from mapreel.core.vid2vid.network import Generator
 from mapreel.core.vid2vid.precision import fast_precision
@@ -53,6 +53,8 @@ class TrainingPlan:
     matching: float = 10.0
     adversarial: float = 1.0
     steady: float = 2.0
+    grid: float = 5.0
+    """Against the grid that a pixel shuffle prints and that strided networks do not see."""
     average: float = 0.999
     """Decay of the averaged weights, which are what is exported."""
     checkpoint_every: int = 250
@@ -158,6 +160,7 @@ class Trainer:
             "l1": plan.l1 * (output - batch.truth).abs().mean(),
             "adversarial": plan.adversarial * generator_hinge(fake).float(),
             "matching": plan.matching * feature_matching(real, fake).float(),
+            "grid": plan.grid * grid_print(output, batch.truth),
             "steady": plan.steady * steadiness(output, batch.warped, batch.steady),
         }
         if self.perceptual is not None:
