@@ -164,15 +164,24 @@ def test_movie_out(warm_mapreel, words, shot, tmp_path):
     assert sorted(path.name for path in tmp_path.glob("shot*.mp4")) == ["shot.mp4", "shot_v002.mp4"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGSTOP")
 def test_progress_and_queue_are_told(warm_mapreel, words, long_shot, shot, tmp_path):
     """Frame counts on stderr, results alone on stdout; who waits is told for what."""
     process = warm_mapreel.start(*words(long_shot, tmp_path / "first"))
-    await_true((tmp_path / "first").exists, "the first take")
-    second = warm_mapreel(*words(shot, tmp_path / "second", "--json"))
-    first = warm_mapreel.finish(process)
+    compute = await_true(lambda: (tmp_path / "first").exists() and warm_mapreel.facts()["compute_pid"], "the first job")
+    os.kill(compute, signal.SIGSTOP)
+    try:
+        waiting = warm_mapreel.start(*words(shot, tmp_path / "second", "--json"))
+        notes = [waiting.stderr.readline() for _ in range(2)]
+    finally:
+        os.kill(compute, signal.SIGCONT)
+    first, second = warm_mapreel.finish(process), warm_mapreel.finish(waiting)
     assert "render: 96 of 96 frames" in first.stderr
     assert first.stdout.splitlines()[-1] == str(tmp_path / "first")
-    assert "waiting: 1 job is before this one" in second.stderr
+    assert notes == [
+        f"job {second.data['job']}, writing to {tmp_path / 'second'}\n",
+        "waiting: 1 job is before this one\n",
+    ]
     assert json.loads(second.stdout)["result"]["frames"] == 6
 
 
