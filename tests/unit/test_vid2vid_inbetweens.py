@@ -43,7 +43,7 @@ def _motion(frame: int) -> NDArray[np.float32]:
 def shot() -> Any:
     flat = np.zeros((H, W), np.uint16)
     maps = [SimpleNamespace(number=i, ids=(flat,)) for i in range(len(ZOOMS))]
-    return SimpleNamespace(maps=maps.__getitem__, motion_between=lambda before, after: _motion(after.number))
+    return SimpleNamespace(maps=maps.__getitem__, motion_between=lambda _, after: _motion(after.number))
 
 
 def _error(picture: NDArray[np.float32], frame: int) -> float:
