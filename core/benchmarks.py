@@ -78,13 +78,13 @@ def measure_render(folder: Path, model: str, frames: str | None, show: Show) -> 
     return figures
 
 
-def measure_lpips(model: str, shot: Path, weights: Path) -> dict[str, Any]:
-    """LPIPS of the render and of class-mean paint against the true frames of `shot`, for each quality."""
+def measure_lpips(model: str, shot: Path, weights: Path, pictures: Path | None) -> dict[str, Any]:
+    """LPIPS of the render and of class-mean paint against the true frames of `shot`, for each quality; pictures too."""
     from mapreel.core.vid2vid.evaluate import evaluate
 
     figures = {}
     for quality in QUALITIES:
-        found = evaluate(model, shot, weights, quality)
+        found = evaluate(model, shot, weights, quality, pictures)
         figures[quality.value] = {**asdict(found), "ratio": found.ratio}
     return figures
 

@@ -30,6 +30,9 @@ def render(
         Path | None, typer.Option(metavar="DIR", help="A shot with color/, label/ …: also measure LPIPS on it.")
     ] = None,
     lpips: Annotated[Path | None, typer.Option(metavar="FILE", help="LPIPS-SqueezeNet weights, with --shot.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --shot: write a contact sheet and a flicker strip.")
+    ] = None,
     memory: Annotated[
         bool, typer.Option("--memory", help="Also peak memory of 96 and of 960 frames (takes long).")
     ] = False,
@@ -38,6 +41,8 @@ def render(
     """Frames a second of the bundled shot in full and fast quality."""
     if (shot is None) != (lpips is None):
         raise UsageError("--shot and --lpips go together", "give both or neither")
+    if pictures is not None and shot is None:
+        raise UsageError("--pictures needs a shot with true frames", "add --shot and --lpips")
     from mapreel.core import benchmarks
     from mapreel.core.local import wait_calmly
     from mapreel.core.vid2vid.models import find_model
@@ -51,7 +56,7 @@ def render(
             data["render"] = benchmarks.measure_render(Path(name), model, frames, view.show)
         if shot is not None and lpips is not None:
             console.note("comparing with the true frames")
-            data["lpips"] = benchmarks.measure_lpips(model, shot, lpips)
+            data["lpips"] = benchmarks.measure_lpips(model, shot, lpips, pictures)
         if memory:
             console.note("measuring peak memory")
             data["peak_memory_mb"] = benchmarks.measure_memory(Path(name), model, MEMORY_FRAMES)

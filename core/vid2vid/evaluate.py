@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from mapreel.core.contract.requests import Quality, RenderRequest
 from mapreel.core.device import pick_device
+from mapreel.core.media.images import write_png
 from mapreel.core.media.sequence import MapKind, open_maps
+from mapreel.core.media.sheets import contact_sheet
 from mapreel.core.media.warping import agreement, warp_picture
 from mapreel.core.quality import LpipsSqueeze, lpips_squeeze
 from mapreel.core.vid2vid.checkpoint import load_model
@@ -73,8 +75,13 @@ def _part(folder: Path, name: str) -> str | None:
     return str(folder.resolve() / name) if (folder / name).is_dir() else None
 
 
-def evaluate(model_name: str, folder: Path, weights: Path, quality: Quality = Quality.FULL) -> Evaluation:
+def evaluate(
+    model_name: str, folder: Path, weights: Path, quality: Quality = Quality.FULL, pictures: Path | None = None
+) -> Evaluation:
     """Render `folder`'s maps and compare with its `color/` frames.
+
+    With `pictures`, a folder, also write `QUALITY_sheet.png` (paint, render and truth of four frames) and
+    `QUALITY_strip.png` (two picture lines through time, render above truth: what sticks to things runs in smooth curves).
 
     Raises:
         InputError: the shot cannot be read.
@@ -84,15 +91,20 @@ def evaluate(model_name: str, folder: Path, weights: Path, quality: Quality = Qu
     truth = open_maps(folder / "color", MapKind.COLOR)
     shot, frames = render_shot(model_name, folder, quality)
     distances, paints, keys = [], [], 0
+    shown: list[tuple[NDArray[np.uint8], ...]] = []
     flicker, flicker_truth = _Flicker(shot), _Flicker(shot)
     for index, frame in enumerate(frames):
         true = truth.read(frame.number)
-        paint = shot.model.looks.mean[shot.maps(index).classes] * 255.0
+        paint = np.rint(shot.model.looks.mean[shot.maps(index).classes] * 255.0).astype(np.uint8)
         distances.append(_distance(network, frame.pixels, true))
-        paints.append(_distance(network, np.rint(paint).astype(np.uint8), true))
+        paints.append(_distance(network, paint, true))
         flicker.add(index, frame.pixels)
         flicker_truth.add(index, true)
         keys += frame.is_key
+        if pictures is not None:
+            shown.append((paint, frame.pixels, true))
+    if pictures is not None:
+        _write_pictures(pictures, quality, shown)
     return Evaluation(
         frames=len(distances),
         lpips=float(np.mean(distances)),
@@ -101,6 +113,17 @@ def evaluate(model_name: str, folder: Path, weights: Path, quality: Quality = Qu
         flicker_truth=flicker_truth.mean,
         key_share=keys / len(distances),
     )
+
+
+def _write_pictures(folder: Path, quality: Quality, shown: list[tuple[NDArray[np.uint8], ...]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = [shown[round(i * (len(shown) - 1) / 3)] for i in range(4)]
+    write_png(folder / f"{quality.value}_sheet.png", contact_sheet(chosen))
+    height = shown[0][0].shape[0]
+    lines = [
+        np.stack([frames[kind][y] for frames in shown]) for y in (height * 3 // 7, height * 3 // 4) for kind in (1, 2)
+    ]
+    write_png(folder / f"{quality.value}_strip.png", contact_sheet([[line.repeat(2, axis=0)] for line in lines]))
 
 
 @torch.no_grad()
