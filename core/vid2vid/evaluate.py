@@ -81,7 +81,7 @@ def evaluate(
     """Render `folder`'s maps and compare with its `color/` frames.
 
     With `pictures`, a folder, also write `QUALITY_sheet.png` (paint, render and truth of four frames) and
-    `QUALITY_strip.png` (two picture lines through time, render above truth: what sticks to things runs in smooth curves).
+    `QUALITY_strip.png` (two lines through time, render above truth: what sticks to things runs in smooth curves).
 
     Raises:
         InputError: the shot cannot be read.
