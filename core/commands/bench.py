@@ -66,10 +66,10 @@ def render(
 @app.command()
 def archive(
     source: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Colour frames; the bundled shot, rendered, when left out.")
+        Path | None, typer.Option(metavar="DIR", help="Colour frames; else the bundled shot, rendered, 1-24.")
     ] = None,
     model: Model = "street",
-    frames: Frames = ARCHIVE_FRAMES,
+    frames: Frames = None,
     preset: Annotated[Preset, typer.Option(help="How long the encode may take.")] = Preset.DRAFT,
     as_json: Json = False,
 ) -> None:
@@ -83,6 +83,7 @@ def archive(
         folder = Path(name)
         shot = source
         if shot is None:
+            frames = frames or ARCHIVE_FRAMES
             request = benchmarks.render_request(folder / "frames", model, frames)
             benchmarks.run(request, view.show)
             shot = folder / "frames"
