@@ -42,7 +42,7 @@ class StartedService:
         try:
             return error_from_dict(json.loads(lines[-1]))
         except (ValueError, AttributeError):
-            what = f"the service could not start (exit code {self.process.returncode})"
+            what = f"the service could not start, exit code {self.process.returncode} ({lines[-1][:200]})"
             remedy = "run it by hand: python -m mapreel.core.service"
             return ServiceUnreachableError(what, remedy, detail="\n".join(lines))
 
@@ -58,14 +58,27 @@ def _detached() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
+def _environment() -> dict[str, str]:
+    """Ours; for another Python than the host's own without what the host set for its own (PYTHONHOME, PYTHONPATH)."""
+    foreign = bool(os.environ.get(PYTHON_VARIABLE))
+    return {name: value for name, value in os.environ.items() if not (foreign and name.upper().startswith("PYTHON"))}
+
+
 def start_service(folder: StateFolder, arguments: tuple[str, ...] = ()) -> StartedService:
     """Start a service for this state folder. Raises ServiceUnreachableError when there is no such program."""
     python = os.environ.get(PYTHON_VARIABLE) or sys.executable
     words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the answer
-    command = [python, "-m", "mapreel.core.service", "--state", str(folder.root), *arguments]
+    # -P: a queue.py in the folder where somebody calls us is not ours to run
+    command = [python, "-P", "-m", "mapreel.core.service", "--state", str(folder.root), *arguments]
     try:
         process = _Detached(
-            command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, close_fds=True, **_detached()
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=words,
+            stderr=words,
+            env=_environment(),
+            close_fds=True,
+            **_detached(),
         )
     except OSError as exc:
         words.close()

@@ -60,13 +60,13 @@ def open_inherited(read: str, write: str) -> Channel:
 
 
 def start_child(arguments: list[str], output: IO[bytes], environment: dict[str, str]) -> Child:
-    """Start `python ARGUMENTS --channel R W`, stdout and stderr into `output`."""
+    """Start `python -P ARGUMENTS --channel R W` (nothing is imported from where we stand), its words into `output`."""
     child_read, our_write = os.pipe()
     our_read, child_write = os.pipe()
     inherit, words = _inherit([child_read, child_write])
     try:
         process = subprocess.Popen(
-            [sys.executable, *arguments, "--channel", *words],
+            [sys.executable, "-P", *arguments, "--channel", *words],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

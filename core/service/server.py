@@ -183,6 +183,7 @@ class Server:
 def serve(folder: StateFolder, settings: Settings, runners: str) -> None:
     """Run the one service of this user and machine. Raises LockTimeoutError when it runs already, MapreelError."""
     prepare_folder(folder)
+    os.chdir(folder.root)  # who started us may want to unmount or delete the folder that they stood in
     require_local(folder.root)
     with hold_lock(folder.lock):
         Server(folder, settings, runners).run()

@@ -24,6 +24,7 @@ from mapreel.core.contract.errors import (
 )
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.proof import service_proof
+from mapreel.core.contract.service_start import _environment
 from mapreel.core.service.endpoint import ensure_token, prepare_folder
 from mapreel.core.service.local_disk import file_system, read_linux_mounts, read_mac_mounts, require_local
 
@@ -240,6 +241,24 @@ def test_no_python_to_start_it_with(house, monkeypatch):
     monkeypatch.setenv("MAPREEL_PYTHON", "/nowhere/python")
     with house.client() as client, pytest.raises(ServiceUnreachableError, match="could not be started"):
         client.status()
+
+
+def test_nothing_is_run_from_the_folder_of_the_caller_nor_is_it_held(house, monkeypatch, tmp_path):
+    for name in ("queue.py", "numpy.py", "mapreel.py"):
+        (tmp_path / name).write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
+    with house.client() as client:
+        assert client.wait(client.submit(house.request()).id).state is JobState.FINISHED
+        facts = client.status()
+    for pid in (facts["pid"], facts["compute_pid"]):
+        assert Path(f"/proc/{pid}/cwd").resolve() == house.folder.root.resolve()
+
+
+def test_what_a_host_set_for_its_own_python_stays_there(monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/opt/host")
+    assert _environment()["PYTHONHOME"] == "/opt/host"
+    monkeypatch.setenv("MAPREEL_PYTHON", "/opt/mapreel/bin/python")
+    assert "PYTHONHOME" not in _environment()
 
 
 def test_network_disks_are_refused(tmp_path):
