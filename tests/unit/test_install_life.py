@@ -231,9 +231,19 @@ def test_a_pip_file_that_points_elsewhere_is_not_followed(
     assert list(environment.prefix.glob("lib/*/site-packages/torch"))
 
 
+def _heed_ctrl_c() -> None:
+    """A test run that was started in the background has inherited that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_is_one_sentence_and_130(checkout: Path) -> None:
     with subprocess.Popen(
-        command(checkout), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command(checkout),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_heed_ctrl_c,  # noqa: PLW1509  # the test itself starts no thread
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
