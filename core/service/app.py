@@ -122,6 +122,8 @@ def _store(service: Service, key: str, request: Request, priority: int) -> str:
         job = service.queue.submit(key, request.to_json(), str(take) if take else None, priority)
     except MapreelError:
         _undo_take(take, request)
+        if (earlier := service.queue.find_key(key)) is not None:  # the same submission came twice at once
+            return earlier
         raise
     service.poke()
     return job

@@ -45,8 +45,11 @@ def back_up(path: Path) -> Path:
 
 
 def _refuse(path: Path, what: str, remedy: str, detail: str = "") -> QueueDamagedError:
-    copy = back_up(path)
-    return QueueDamagedError(f"{what} (a copy is kept in {copy.name})", remedy, detail=detail, file=str(path))
+    try:
+        kept = f"a copy is kept in {back_up(path).name}"
+    except OSError as exc:  # the disk that damaged it may be full or gone
+        kept = f"no copy could be made: {exc.strerror}"
+    return QueueDamagedError(f"{what} ({kept})", remedy, detail=detail, file=str(path))
 
 
 def _damaged(path: Path, detail: str) -> QueueDamagedError:

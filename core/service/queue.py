@@ -33,7 +33,7 @@ class Queue:
         return row["id"] if row else None
 
     def submit(self, key: str, request: dict[str, Any], take: str | None, priority: int = 0) -> str:
-        """Put a job at the end of its priority; gives its id (32 random bits times two: never used again)."""
+        """Put a job at the end of its priority; gives its id (48 random bits: never used again)."""
         job, now = secrets.token_hex(6), time.time()
         columns = "id, key, type, request, take, priority, created_s, changed_s"
         values = (job, key, request["type"], json.dumps(request), take, priority, now, now)

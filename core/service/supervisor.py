@@ -13,6 +13,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
 from mapreel.core.contract.errors import MapreelError, UsageError
@@ -134,6 +135,9 @@ class BatchLane:
             outcome = Outcome(AttemptState.CRASHED, f"the compute process failed to start ({exc.strerror})", str(exc))
         except UsageError as exc:
             outcome = Outcome(AttemptState.FAILED, exc.what, error=exc.to_dict())
+        except Exception as exc:  # noqa: BLE001 - the border of the thread: a dead lane would leave every job waiting
+            self._drop(end=False)
+            outcome = Outcome(AttemptState.CRASHED, f"this is a fault of ours ({type(exc).__name__})", format_exc())
         while not self._recorded(claim, outcome):
             time.sleep(RETRY_S)
 

@@ -3,19 +3,28 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
+import structlog
 
 from mapreel.core.contract.errors import JobStateError, QueueDamagedError, ServiceError, UnknownJobError
 from mapreel.core.contract.jobs import JOB_STEPS, AttemptState, JobState
 from mapreel.core.contract.progress import Progress
+from mapreel.core.contract.requests import RenderRequest
+from mapreel.core.contract.state_folder import state_folder
 from mapreel.core.service import database
+from mapreel.core.service.app import _store
 from mapreel.core.service.attempts import Attempts, Claim, Outcome
+from mapreel.core.service.compute_process import ComputePlan
 from mapreel.core.service.ledger import Ledger
 from mapreel.core.service.queue import Queue
+from mapreel.core.service.supervisor import BatchLane
+from mapreel.core.settings import Settings
 
 REQUEST = {"type": "render", "labels": "/a"}
 CRASH = Outcome(AttemptState.CRASHED, "the compute process crashed (SIGKILL)", "tail")
@@ -234,6 +243,15 @@ def test_a_submission_that_comes_twice_is_one_job(book):
     assert len(book.queue.listing()) == 1
 
 
+def test_a_submission_that_comes_twice_at_once_is_one_job_and_one_take(book, tmp_path):
+    """The second one has looked for the key before the first one wrote it."""
+    service = SimpleNamespace(queue=book.queue, poke=lambda: None)
+    request = RenderRequest(labels="/a", model="street", out=str(tmp_path / "take"))
+    jobs = {_store(service, "the same key", request, 0) for _ in range(2)}
+    assert len(jobs) == len(book.queue.listing()) == 1
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["take"]
+
+
 def test_ten_thousand_jobs_are_listed_quickly(book):
     with book.ledger.writing() as db:
         db.executemany(
@@ -308,6 +326,30 @@ def test_a_damaged_database_is_refused_and_kept(tmp_path, harm):
     assert path.read_bytes() == damaged
     copies = [copy for copy in tmp_path.iterdir() if ".backup-" in copy.name]
     assert [copy.read_bytes() for copy in copies] == [damaged]
+
+
+def test_a_damaged_database_that_cannot_be_copied_is_refused_all_the_same(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "queue.sqlite3").write_bytes(foreign(b""))
+    monkeypatch.setattr(database.shutil, "copy2", full)
+    with pytest.raises(QueueDamagedError, match="no copy could be made: No space left"):
+        Ledger(tmp_path / "queue.sqlite3")
+
+
+def test_a_fault_of_the_lane_fails_the_attempt_and_not_the_lane(book, tmp_path, monkeypatch):
+    def fault(*_):
+        raise KeyError("silent_s")
+
+    lane = BatchLane(book.attempts, ComputePlan(state_folder(tmp_path), Settings()), structlog.get_logger())
+    monkeypatch.setattr(lane, "_supervise", fault)
+    job = book.submit()
+    for _ in range(3):
+        lane._attempt(book.attempts.claim_next())
+    assert book.state(job) == "quarantined"
+    assert "KeyError" in book.queue.show(job)["error"]["what"]
+    assert "Traceback" in book.queue.show(job)["tries"][0]["detail"]
 
 
 def test_a_newer_schema_is_refused_and_kept(tmp_path):
