@@ -28,6 +28,15 @@ if TYPE_CHECKING:
     Show = Callable[[Progress], None]
 
 QUALITIES = (Quality.FULL, Quality.FAST)
+# A process inherits the peak of the one that starts it (Linux keeps it across exec), and this one has torch loaded:
+# so a small one starts the render and waits for it.
+_WAITER = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+process.returncode = os.waitstatus_to_exitcode(status)
+print(process.returncode, usage.ru_maxrss)
+"""
 
 
 def machine() -> dict[str, Any]:
@@ -142,9 +151,8 @@ def _long_shot(maps: Path, count: int) -> None:
 def _peak_mb(command: list[str]) -> float:
     if sys.platform == "win32":
         raise OutputError("peak memory is measured on Linux and macOS only", "leave out --memory")
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise OutputError(f"the render ended with exit code {process.returncode}", "look at what it said above")
-    return usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    said = subprocess.run([sys.executable, "-c", _WAITER, *command], stdout=subprocess.PIPE, check=True).stdout.split()
+    code, peak = int(said[0]), int(said[1])
+    if code:
+        raise OutputError(f"the render ended with exit code {code}", "look at what it said above")
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
