@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapreel.core.contract.errors import DamagedFileError, OutputError, OutputExistsError
+from mapreel.core.contract.errors import DamagedFileError, MapreelError, OutputError, OutputExistsError
 from mapreel.core.contract.requests import ImageFormat, RenderRequest
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.media.images import read_color, read_color_float, write_exr, write_png
@@ -51,6 +51,7 @@ class TakeFolder:
         """
         path = self.folder / SIDECAR
         if not path.is_file():
+            self._refuse_strangers()
             return
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
@@ -69,6 +70,15 @@ class TakeFolder:
                 file=str(self.folder),
             )
         self.keys = {int(k) for k in keys}
+
+    def _refuse_strangers(self) -> None:
+        """The side-car comes before the first frame, so what stands there without one is somebody else's."""
+        if any(entry.suffix.lower() == self._suffix for entry in self.folder.iterdir()):
+            raise OutputExistsError(
+                f"{self.folder} holds pictures that no render made",
+                "leave out --resume to make a new take, or name the take to go on with",
+                file=str(self.folder),
+            )
 
     def describe(self, planned: str, finished: bool, notes: list[str]) -> None:
         """Write the side-car: what made these frames, from what, with which weights and licence."""
@@ -111,7 +121,7 @@ class TakeFolder:
         for number in numbers:
             try:
                 shape = self.read(number).shape[:2]
-            except Exception as exc:
+            except MapreelError as exc:
                 raise self._lost(number, str(exc)) from exc
             if shape != size_px:
                 raise self._lost(number, f"size {shape}")

@@ -282,6 +282,17 @@ def test_a_take_of_other_settings_is_refused(street, render, tmp_path, pictures,
     assert pictures(tmp_path / "take") == before
 
 
+def test_pictures_of_somebody_else_are_neither_kept_nor_replaced(street, render, tmp_path, pictures):
+    (tmp_path / "plates").mkdir()
+    write_png(tmp_path / "plates" / "1001.png", np.zeros((48, 80, 3), np.uint8))
+    write_png(tmp_path / "plates" / "1002.png", np.zeros((4, 4, 3), np.uint8))
+    before = pictures(tmp_path / "plates")
+    with pytest.raises(OutputExistsError, match="no render made"):
+        render(street, "plates", frames="1001-1003", resume=True)
+    assert pictures(tmp_path / "plates") == before
+    assert not (tmp_path / "plates" / "mapreel.json").exists()
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"plan": 1', '{"keys": []}', "\x00"])
 def test_a_damaged_side_car_is_told(street, render, tmp_path, text):
     (tmp_path / "take").mkdir()
