@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -84,6 +85,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit code."""
     given = list(sys.argv[1:] if words is None else words)
     console = Console(json="--json" in given)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a pipe on Windows takes few letters; a name it lacks ends no job
+        sys.stdout.reconfigure(errors="backslashreplace")
     error: MapreelError
     try:
         return _run(given)

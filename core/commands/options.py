@@ -36,8 +36,14 @@ def optional(text: str | None) -> str | None:
 
 
 def model_name(text: str) -> str:
-    """A folder or file that is there as its whole path; everything else as the name of a shipped model."""
-    if Path(text).expanduser().exists() or not _NAME.fullmatch(text):
+    """A model's folder or file that is there as its whole path; everything else as the name of a shipped model.
+
+    A folder that holds no model is none: `--model street` shall work beside a shot called street.
+    """
+    from mapreel.core.vid2vid.models import MODEL_FILE
+
+    path = Path(text).expanduser()
+    if path.is_file() or (path / MODEL_FILE).is_file() or not _NAME.fullmatch(text):
         return absolute(text)
     return text
 

@@ -31,13 +31,13 @@ def find_model(name: str) -> Path:
             "ask its maker for safetensors or train the model with `mapreel train`",
             file=name,
         )
+    shipped = shipped_models()
+    if name in shipped:  # first: the folder in which the service happens to run must not give the name another meaning
+        return shipped[name] / MODEL_FILE
     if path.is_file():
         return path
     if (path / MODEL_FILE).is_file():
         return path / MODEL_FILE
-    shipped = shipped_models()
-    if name in shipped:
-        return shipped[name] / MODEL_FILE
     raise MissingModelError(
         f"there is no model called {name}",
         f"give a folder that holds {MODEL_FILE} or one of: {', '.join(shipped) or 'none is installed'}",

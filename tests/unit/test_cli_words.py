@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from mapreel.core import cli
+from mapreel.core import benchmarks, cli
 from mapreel.core.commands.console import Console, Lines, duration, progress_line, table
 from mapreel.core.commands.options import absolute, model_name, references
-from mapreel.core.contract.errors import DamagedArchiveError, GapError, UsageError
+from mapreel.core.contract.errors import DamagedArchiveError, GapError, OutputError, UsageError
 from mapreel.core.contract.progress import Progress
+from mapreel.core.vid2vid import models
 
 
 @pytest.mark.parametrize(
@@ -53,12 +56,42 @@ def test_absolute_paths_keep_the_artists_spelling(tmp_path, monkeypatch):
     assert absolute("a/../maps") == str(Path(os.path.realpath(tmp_path)) / "maps")
 
 
-def test_model_is_a_name_unless_it_is_there(tmp_path, monkeypatch):
+def test_model_is_a_name_unless_a_model_is_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert model_name("street") == "street"
     assert model_name("some/folder") == str(Path.cwd() / "some" / "folder")
-    Path("street").mkdir()
+    Path("street").mkdir()  # a shot may be called as the model is
+    assert model_name("street") == "street"
+    Path("street/model.safetensors").touch()
     assert model_name("street") == str(Path.cwd() / "street")
+
+
+def test_a_shipped_name_means_the_same_in_every_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped, near = tmp_path / "shipped", tmp_path / "street"
+    for folder in (shipped, near):
+        folder.mkdir()
+        (folder / "model.safetensors").touch()
+    monkeypatch.setattr(models, "shipped_models", lambda: {"street": shipped})
+    assert models.find_model("street") == shipped / "model.safetensors"
+    assert models.find_model(str(near)) == near / "model.safetensors"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="peak memory is not measured there")
+def test_peak_memory_is_that_of_the_child_alone():
+    ours = bytearray(200 << 20)
+    ours[::4096] = b"x" * len(ours[::4096])
+    assert 1 < benchmarks._peak_mb([sys.executable, "-c", "pass"]) < 100
+    with pytest.raises(OutputError, match="exit code 3"):
+        benchmarks._peak_mb([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_a_name_that_the_terminal_lacks_ends_no_job(monkeypatch):
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", narrow)
+    monkeypatch.setattr(cli, "_run", lambda _words: Console().result({}, ["szene_für_älva"]) or 0)
+    assert cli.main(["demo"]) == 0
+    assert narrow.buffer.getvalue() == b"szene_f\\xfcr_\\xe4lva\n"  # type: ignore[attr-defined]
 
 
 def test_references(tmp_path, monkeypatch):
