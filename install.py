@@ -37,6 +37,7 @@ PYTHON = (3, 11)
 STAMP = "mapreel-install.json"  # written last: says what stands complete in the prefix
 MARKER = "mapreel-environment"  # written first: says that the folder is ours and may be removed
 LOG = "install.log"
+STATE_FILES = ("service.*", "compute.lock", "queue.sqlite3*", "logs")  # what the service keeps in its state folder
 NEEDED_GIB = {"cpu": 2.0, "cuda": 9.0}
 KEEP_FREE_BYTES = 64 << 20
 
@@ -326,7 +327,12 @@ class Environment:
         ours = (self.prefix / MARKER).exists() or (self.prefix / STAMP).exists()
         if not ours and (not self.prefix.is_dir() or any(self.prefix.iterdir())):
             raise Stop(f"{self.prefix} was not made by this script: choose another folder with --prefix DIR.", 2)
-        shutil.rmtree(str(self.prefix))
+        # Killed on the way, the rest must be known as ours still, and not be taken for an installation.
+        (self.prefix / MARKER).touch()
+        for name in (STAMP, *(entry.name for entry in self.prefix.iterdir() if entry.name not in (STAMP, MARKER))):
+            remove_entry(self.prefix / name)
+        remove_entry(self.prefix / MARKER)
+        self.prefix.rmdir()
 
     def make(self) -> None:
         """Make an empty environment with pip."""
@@ -703,8 +709,11 @@ def uninstall(options: argparse.Namespace) -> int:
                 wait_until(lambda: not (state / "service.json").exists())
         environment.remove()
     if state and (state / "service.token").exists():
-        shutil.rmtree(str(state))
-        say(f"Removed {state}: the list of jobs; their pictures stay where they are.")
+        for entry in [entry for pattern in STATE_FILES for entry in state.glob(pattern)]:
+            remove_entry(entry)
+        with contextlib.suppress(OSError):  # MAPREEL_STATE may name a folder that holds something else, too
+            state.rmdir()
+        say(f"Removed the list of jobs from {state}; their pictures stay where they are.")
     caches = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache")
     for name in ("mapreel.egg-info", "build", ".types", *caches):
         remove_tree(ROOT / name)
@@ -741,6 +750,14 @@ def wait_until(done: Callable[[], bool], patience_s: float = 10.0) -> None:
     deadline = time.monotonic() + patience_s
     while not done() and time.monotonic() < deadline:
         time.sleep(0.1)
+
+
+def remove_entry(path: Path) -> None:
+    """Remove a file, a link or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(str(path))
+    elif os.path.lexists(str(path)):
+        path.unlink()
 
 
 def remove_tree(path: Path) -> None:

@@ -184,6 +184,40 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "precious.txt").exists()
 
 
+def test_a_removal_that_is_killed_leaves_something_that_is_known_as_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = install.Environment(tmp_path / "env", sys.executable, None, None)
+    for name in ("aaa", "zzz"):
+        (environment.prefix / name).mkdir(parents=True)
+    (environment.prefix / install.MARKER).touch()
+    environment.write_stamp({"format": "mapreel-install"})
+
+    def killed(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(install.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            environment.remove()
+    assert not (environment.prefix / install.STAMP).exists()
+    environment.remove()
+    assert not environment.prefix.exists()
+
+
+def test_uninstalling_takes_only_what_the_service_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = tmp_path / "state"
+    (state / "logs").mkdir(parents=True)
+    for name in ("service.token", "service.json", "service.lock", "compute.lock", "queue.sqlite3-wal", "my shot.exr"):
+        (state / name).touch()
+    monkeypatch.setattr(install, "ROOT", tmp_path)
+    monkeypatch.setattr(install, "state_folder", lambda _: state)
+    monkeypatch.setattr(install.Environment, "stamp", lambda _: {"format": "mapreel-install"})
+    monkeypatch.setattr(install, "quietly", lambda *_: 1)
+    assert install.main(["uninstall", "--prefix", str(tmp_path / "env")]) == 0
+    assert [path.name for path in state.iterdir()] == ["my shot.exr"]
+
+
 def test_uninstalling_waits_for_unfinished_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(*_: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess([], 0, stdout=f"{tmp_path}\n")
