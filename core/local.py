@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 from mapreel.core import runners
 from mapreel.core.contract.errors import CancelledError
-from mapreel.core.contract.takes import claim_take, is_file_take, release_take, remove_partial_files, resume_take
+from mapreel.core.contract.takes import (
+    claim_folder,
+    claim_take,
+    is_file_take,
+    release_take,
+    remove_partial_files,
+    resume_take,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +61,11 @@ class LocalJob:
 
     request: Request
     take: Path | None
+
+    @property
+    def stands(self) -> bool:
+        """True when something of its work is on disk."""
+        return self.take is not None and (self.take.exists() or claim_folder(self.take).exists())
 
     def run(self, context: LocalContext) -> dict[str, JSON]:
         """Do it; a take in which nothing was written is given back when it fails. Raises MapreelError."""

@@ -98,7 +98,7 @@ def _run_here(console: Console, request: Request) -> Finished:
             with on_interrupt(context.stop):
                 result = job.run(context)
         except CancelledError as exc:
-            kept = f"; what is finished is kept in {job.take}" if job.take and job.take.exists() else ""
+            kept = f"; what is finished is kept for {job.take}" if job.stands else ""
             again = "add --resume and give this take as --out" if hasattr(request, "resume") else "run the same command"
             raise Interrupted(f"cancelled{kept}", f"{again} to go on") from exc
     return Finished(result, str(job.take) if job.take else None)

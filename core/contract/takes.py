@@ -32,7 +32,11 @@ def _version(out: Path, number: int) -> Path:
     return out.with_name(name)
 
 
-def _marker(take: Path) -> Path:
+def claim_folder(take: Path) -> Path:
+    """The hidden folder that holds the name of a file take; a job may keep its unfinished work there.
+
+    As long as anything stands in it the name stays taken, so that no other job mixes its work with that.
+    """
     return take.with_name(f".{take.name}.claim")
 
 
@@ -47,11 +51,11 @@ def _claim_folder(take: Path) -> bool:
 def _claim_file(take: Path) -> bool:
     """A marker folder holds the name; only then is it looked whether the file is there, so that two cannot both win."""
     try:
-        _marker(take).mkdir()
+        claim_folder(take).mkdir()
     except FileExistsError:
         return False
     if os.path.lexists(take):
-        _marker(take).rmdir()
+        claim_folder(take).rmdir()
         return False
     return True
 
@@ -80,9 +84,9 @@ def claim_take(out: Path) -> Path:
 
 
 def release_take(take: Path) -> None:
-    """The job of this take is over: take its claim marker away (a folder take has none)."""
-    with contextlib.suppress(OSError):  # gone already, or the disk is gone: nothing depends on it
-        _marker(take).rmdir()
+    """The job of this take is over: take its claim away (a folder has none) unless unfinished work stands in it."""
+    with contextlib.suppress(OSError):  # gone already, not empty, or the disk is gone: nothing depends on it
+        claim_folder(take).rmdir()
 
 
 def resume_take(out: Path) -> Path:

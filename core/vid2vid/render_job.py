@@ -10,24 +10,25 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from mapreel.core.contract.errors import UsageError
+from mapreel.core.contract.errors import OutputExistsError, UsageError
 from mapreel.core.contract.frames import FrameRange, find_sequence
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.requests import ImageFormat, Quality, RenderRequest
-from mapreel.core.contract.takes import is_file_take, resume_take
+from mapreel.core.contract.takes import claim_folder, is_file_take, resume_take, write_atomically
 from mapreel.core.device import pick_device
 from mapreel.core.media.movies import MovieWriter
 from mapreel.core.vid2vid.checkpoint import load_model
 from mapreel.core.vid2vid.renderer import Memory, RenderedFrame, Renderer
 from mapreel.core.vid2vid.shot import Shot, open_shot
-from mapreel.core.vid2vid.takefolder import FrameWriter, TakeFolder
+from mapreel.core.vid2vid.takefolder import SIDECAR, FrameWriter, TakeFolder
 from mapreel.core.vid2vid.timeline import Segment
 
 
 def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[str, Any]:
     """Render what the request asks for into `take` (a folder, or a movie file).
 
-    Frames that stand in the take already, made by the same request and model, are kept.
+    Frames that stand in the take already, made by the same request and model, are kept. The frames of a movie wait in
+    its claim folder, and its side-car lies beside it (`x.mp4.json`).
 
     Returns:
         take, frames, planned, rendered (in this attempt), key_share, seconds, frames_per_second, notes.
@@ -38,16 +39,18 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
         CancelledError: the context asked for it; finished frames stay.
     """
     _refuse_unsupported(request, take)
+    folder = claim_folder(take) if is_file_take(take) else take
+    _refuse_finished_movie(take, folder)
     model = load_model(request.model)
     shot = open_shot(model, request)
     _read_once(shot)
-    folder = _frame_folder(take)
     resume_take(folder)
     files = TakeFolder(folder, request, model, find_sequence(request.labels).pattern.digits)
     job = _RenderJob(shot, files, Renderer(model, pick_device()), request.quality, context)
     result = job.run()
     if is_file_take(take):
         _write_movie(files, shot, take, request.fps, context)
+        write_atomically(take.with_name(f"{take.name}.json"), (folder / SIDECAR).read_bytes())
         shutil.rmtree(folder)
     return {"take": str(take), **result, "model": model.name, "model_sha256": model.sha256}
 
@@ -134,13 +137,17 @@ def _refuse_unsupported(request: RenderRequest, take: Path) -> None:
         raise UsageError("a movie cannot hold EXR frames", "render into a folder or leave out the image format")
 
 
+def _refuse_finished_movie(take: Path, folder: Path) -> None:
+    """A movie without frames that wait for it is finished, or somebody else's: it is never replaced."""
+    if is_file_take(take) and take.exists() and not (folder / SIDECAR).is_file():
+        raise OutputExistsError(
+            f"the movie {take} is there already", "leave out --resume to make a new take", file=str(take)
+        )
+
+
 def _read_once(shot: Shot) -> None:
     """Read the first planned frame before the take is touched: most bad input shows there."""
     shot.maps(shot.timeline.numbers.index(shot.planned[0]))
-
-
-def _frame_folder(take: Path) -> Path:
-    return take.with_name(f".{take.name}.frames") if is_file_take(take) else take
 
 
 def _write_movie(files: TakeFolder, shot: Shot, take: Path, fps: float, context: JobContext) -> None:

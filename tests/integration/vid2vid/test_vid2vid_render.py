@@ -25,6 +25,7 @@ from mapreel.core.contract.errors import (
 )
 from mapreel.core.contract.frames import MissingFrames
 from mapreel.core.contract.requests import ImageFormat, Quality
+from mapreel.core.contract.takes import claim_take, release_take
 from mapreel.core.media.images import read_color, read_color_float, write_png
 from mapreel.core.media.movies import movie_info, read_movie
 from mapreel.core.quality import psnr
@@ -470,7 +471,8 @@ def test_a_movie_has_every_frame_and_leaves_no_folder(street, render, listener, 
     render(street, "frames", frames="1001-1010")
     info = movie_info(tmp_path / "out.mp4")
     assert (info.frames, info.width, info.height, info.fps) == (10, 80, 48, 25)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["frames", "out.mp4"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["frames", "out.mp4", "out.mp4.json"]
+    assert json.loads((tmp_path / "out.mp4.json").read_text())["finished"] is True
     assert result["take"] == str(tmp_path / "out.mp4")
     for number, pixels in zip(range(1001, 1011), read_movie(tmp_path / "out.mp4"), strict=True):
         assert psnr(pixels, read_color(tmp_path / "frames" / f"{number}.png")) > 28
@@ -485,10 +487,19 @@ def test_a_cancel_while_the_movie_is_written_keeps_the_frames(street, render, li
 
     with pytest.raises(CancelledError):
         render(street, "out.mp4", frames="1001-1005", context=InMovie())
-    assert [p.name for p in tmp_path.iterdir()] == [".out.mp4.frames"]
+    assert [p.name for p in tmp_path.iterdir()] == [".out.mp4.claim"]
+    assert claim_take(tmp_path / "out.mp4").name == "out_v002.mp4"
+    release_take(tmp_path / "out_v002.mp4")
     assert render(street, "out.mp4", frames="1001-1005")["rendered"] == 0
     assert movie_info(tmp_path / "out.mp4").frames == 5
-    assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "out.mp4.json"]
+
+
+def test_a_movie_that_is_there_is_never_replaced(street, render, tmp_path):
+    (tmp_path / "out.mp4").write_bytes(b"precious")
+    with pytest.raises(OutputExistsError, match="new take"):
+        render(street, "out.mp4", frames="1001-1003", resume=True)
+    assert (tmp_path / "out.mp4").read_bytes() == b"precious"
 
 
 @pytest.mark.parametrize("at", [1001, 1012])
