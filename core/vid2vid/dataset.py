@@ -61,7 +61,7 @@ def load_shot(folder: Path, table: ClassTable) -> TrainingShot:
     """
     color = find_sequence(folder / "color")
     label = find_sequence(folder / "label")
-    numbers = tuple(n for n in color.numbers if n in set(label.numbers))
+    numbers = tuple(sorted(set(color.numbers) & set(label.numbers)))
     if len(numbers) < 2:
         raise MissingInputError(
             f"the training shot {folder} has {len(numbers)} frames that are in both color and label",
@@ -153,7 +153,8 @@ class CropStream:
         weights = np.array([len(s) for s in self._shots], np.float64)
         self._shot = self._shots[self._random.choice(len(self._shots), p=weights / weights.sum())]
         h, w = self._shot.size_px
-        ch, cw = min(self._crop_px[0], h), min(self._crop_px[1], w)
+        stride = self._config.stride_px
+        ch, cw = (min(crop, side) // stride * stride for crop, side in zip(self._crop_px, (h, w), strict=True))
         y, x = int(self._random.integers(0, h - ch + 1)), int(self._random.integers(0, w - cw + 1))
         y, x = y - y % 2, x - x % 2
         self._window = (slice(y, y + ch), slice(x, x + cw))
@@ -218,15 +219,20 @@ class CropStream:
 
 
 def check_shots(shots: list[TrainingShot], config: GeneratorConfig) -> None:
-    """All shots must have the size the model is made for, and room for the network's stride.
+    """All shots must have the size the model is made for, and room for a crop of the network's stride.
 
     Raises:
-        InputError: a shot has another size.
+        InputError: a shot has another size, or is too small.
     """
     for shot in shots:
         h, w = shot.size_px
-        if (h, w) != (config.height, config.width) or h % config.stride_px or w % config.stride_px:
+        if (h, w) != (config.height, config.width):
             raise InputError(
                 f"a training shot is {w}x{h} but the model is made for {config.width}x{config.height}",
-                f"scale the shot to one size whose sides are multiples of {config.stride_px}",
+                "scale all training shots to one size",
+            )
+        if min(h, w) < config.stride_px:
+            raise InputError(
+                f"a training shot is {w}x{h}, smaller than the {config.stride_px} pixels the network needs",
+                "give larger pictures",
             )

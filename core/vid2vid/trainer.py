@@ -15,7 +15,14 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from mapreel.core.contract.errors import DamagedModelError, ModelMismatchError, disk_error
+from mapreel.core.contract.errors import (
+    CancelledError,
+    DamagedModelError,
+    InternalError,
+    ModelMismatchError,
+    OutputError,
+    disk_error,
+)
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.quality import LpipsSqueeze
@@ -191,7 +198,11 @@ class Trainer:
     # --- the whole run ------------------------------------------------------------------------------------------
 
     def run(self, context: JobContext, streams_seed: int | None = None) -> None:
-        """Train until `plan.steps`; stops between two steps when the context says so, with a checkpoint written."""
+        """Train until `plan.steps`; stops between two steps when the context says so, with a checkpoint written.
+
+        An error in mid-step leaves the last checkpoint as it is: what the networks hold then may be half changed or no
+        number. Raises InternalError when the loss is no number.
+        """
         random = np.random.default_rng([self.plan.seed if streams_seed is None else streams_seed, self.step])
         streams = [CropStream(self.shots, self.config, self.plan.crop_px, random) for _ in range(self.plan.streams)]
         remaining = RemainingTime()
@@ -201,14 +212,17 @@ class Trainer:
                 context.check()
                 started = time.perf_counter()
                 terms = self.train_step(streams)
+                _refuse_nan(self.step, terms)
                 self._log({"step": self.step, "seconds": time.perf_counter() - started, **terms})
                 context.report(
                     Progress(self.step, self.plan.steps, "train", remaining.update(self.step, self.plan.steps))
                 )
                 if self.step % self.plan.checkpoint_every == 0:
                     self.save()
-        finally:
+        except (CancelledError, OutputError):
             self.save()
+            raise
+        self.save()
 
     def _log(self, entry: dict[str, float | int]) -> None:
         rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in entry.items()}
@@ -292,6 +306,15 @@ class Trainer:
 
 def _to(module: M, device: torch.device) -> M:
     return module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _refuse_nan(step: int, terms: dict[str, float]) -> None:
+    wrong = [name for name, value in terms.items() if not math.isfinite(value)]
+    if wrong:
+        raise InternalError(
+            f"the training went astray at step {step}: {', '.join(wrong)} is no number",
+            "go on from its last checkpoint with --resume",
+        )
 
 
 def _rate(step: int, steps: int) -> float:

@@ -20,6 +20,7 @@ from mapreel.core.contract.errors import (
     EmptySequenceError,
     GapError,
     InputError,
+    InternalError,
     MissingInputError,
     MixedSizesError,
     ModelMismatchError,
@@ -238,8 +239,15 @@ def test_shots_must_have_the_size_of_the_model(shot):
     check_shots([shot], CONFIG)
     with pytest.raises(InputError, match="80x48 but the model is made for 88x48"):
         check_shots([shot], replace(CONFIG, width=88))
-    with pytest.raises(InputError, match="multiples of 32"):
-        check_shots([shot], replace(CONFIG, widths=(4, 4, 4, 4, 4), blocks=(0,) * 5))
+    with pytest.raises(InputError, match="smaller than the 64 pixels"):
+        check_shots([shot], replace(CONFIG, widths=(4,) * 6, blocks=(0,) * 6))
+
+
+def test_a_side_need_not_be_a_multiple_of_the_stride(shot):
+    """1080 lines are none of 16."""
+    config = replace(CONFIG, widths=(4, 4, 4, 4, 4), blocks=(0,) * 5)
+    stream = CropStream([shot], config, (128, 256), np.random.default_rng(1))
+    assert stream.next().truth.shape == (1, 3, 32, 64)
 
 
 # --- learning ---------------------------------------------------------------------------------------------------
@@ -320,6 +328,17 @@ def test_a_cancel_leaves_a_checkpoint_to_go_on_from(shot, tmp_path, listener):
     resumed.run(listener())
     steps = [json.loads(line)["step"] for line in (tmp_path / LOG_FILE).read_text().splitlines()]
     assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_training_that_goes_astray_keeps_its_last_checkpoint(shot, tmp_path, monkeypatch, listener):
+    made = make_trainer(tmp_path, shot, replace(PLAN, steps=5, checkpoint_every=2))
+    sound = made.train_step
+    monkeypatch.setattr(made, "train_step", lambda s: {**sound(s), **({"l1": float("nan")} if made.step == 3 else {})})
+    with pytest.raises(InternalError, match="step 3: l1 is no number"):
+        made.run(listener())
+    resumed = make_trainer(tmp_path, shot)
+    assert resumed.resume() is True
+    assert resumed.step == 2
 
 
 def test_checkpoints_are_written_on_the_way(shot, tmp_path, monkeypatch, listener):
