@@ -122,9 +122,10 @@ def test_a_second_archive_is_a_new_take_and_survives_a_kill(warm_mapreel, archiv
     before = archive.read_bytes()
     process = warm_mapreel.start("archive", "encode", plates, archive, "--preset", "draft")
     deadline = time.monotonic() + 60
-    while not warm_mapreel.facts().get("busy") and time.monotonic() < deadline:
+    while not ((facts := warm_mapreel.facts()).get("busy") and facts["compute_pid"]):
+        assert time.monotonic() < deadline
         time.sleep(0.01)
-    os.kill(warm_mapreel.facts()["compute_pid"], signal.SIGKILL)
+    os.kill(facts["compute_pid"], signal.SIGKILL)
     run = warm_mapreel.finish(process)
     assert run.code == 0, run.stderr
     assert "crashed (SIGKILL); going on with what is finished" in run.stderr

@@ -114,30 +114,30 @@ def test_the_whole_tree_is_killed(shared, client):
 
 
 def test_pause_and_resume_go_on_in_the_same_take(shared, client):
-    job = client.submit(shared.request(frames=60, pause_s=0.02))
+    job = client.submit(shared.request(frames=150, pause_s=0.02))
     first_progress(client, job.id)
     assert client.pause(job.id).state is JobState.PAUSED
     shared.until(lambda: client.show(job.id).data["tries"][0]["state"] == "cancelled")
     stands = len(list(Path(job.take).iterdir()))
-    assert 0 < stands < 60
+    assert 0 < stands < 150
     other = client.wait(client.submit(shared.request()).id)  # the lane is free meanwhile
     assert other.state is JobState.FINISHED
     assert client.show(job.id).state is JobState.PAUSED
     client.resume(job.id)
     ended = client.wait(job.id)
-    assert (ended.state, ended.result["written"]) == (JobState.FINISHED, 60 - stands)
-    assert whole(job.take, 60)
+    assert (ended.state, ended.result["written"]) == (JobState.FINISHED, 150 - stands)
+    assert whole(job.take, 150)
 
 
 def test_cancel_then_retry_keeps_what_stands(shared, client):
-    job = client.submit(shared.request(frames=40, pause_s=0.02))
+    job = client.submit(shared.request(frames=150, pause_s=0.02))
     first_progress(client, job.id)
     client.cancel(job.id)
     client.retry(job.id)
     ended = client.wait(job.id)
     assert (ended.state, ended.take) == (JobState.FINISHED, job.take)
-    assert whole(job.take, 40)
-    assert ended.result["written"] < 40
+    assert whole(job.take, 150)
+    assert ended.result["written"] < 150
 
 
 @pytest.mark.parametrize(
