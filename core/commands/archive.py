@@ -57,7 +57,7 @@ def encode(
 @app.command()
 def decode(
     archive: Archive,
-    out: Annotated[str, typer.Argument(metavar="OUT", help="A folder for the frames; if it is there, OUT_v002.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A folder or name.mp4; if it is there, OUT_v002 is made.")],
     frames: Frames = None,
     image_format: Annotated[ImageFormat, typer.Option("--format", help="Files of the take.")] = ImageFormat.PNG,
     local: Local = False,

@@ -23,11 +23,13 @@ _OTHER_MOVIES = frozenset({".avi", ".webm", ".gif", ".mpg", ".mpeg", ".wmv", ".m
 
 
 def check_render(request: RenderRequest) -> None:
-    """Raises InputError (maps missing, gappy, of mixed sizes), ModelError (no such model, a pickle), OutputError."""
+    """Raises UsageError (not supported), InputError (maps missing, gappy, of mixed sizes), ModelError, OutputError."""
     from mapreel.core.media.sequence import MapKind, open_maps
     from mapreel.core.vid2vid.models import find_model
+    from mapreel.core.vid2vid.supported import refuse_unsupported
 
     _check_out(request.out)
+    refuse_unsupported(request)
     find_model(request.model)
     frames = FrameRange.parse(request.frames) if request.frames else None
     if len(find_sequence(request.labels).numbers) <= HEADERS and len(frames or ()) <= HEADERS:
@@ -35,11 +37,6 @@ def check_render(request: RenderRequest) -> None:
     for source in (request.instances, request.motion):
         if source is not None:
             find_sequence(source)
-    for number, file in request.reference:
-        if not Path(file).is_file():
-            raise MissingInputError(
-                f"the reference of frame {number}, {file}, is not there", "check its name", file=file
-            )
 
 
 def check_palette(request: RenderRequest, name: str) -> None:

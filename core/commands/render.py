@@ -19,25 +19,28 @@ if TYPE_CHECKING:
 def render(
     labels: Annotated[str, typer.Argument(metavar="LABELS", help="Label maps: a folder or a pattern (name.####.png).")],
     model: Annotated[str, typer.Option(metavar="NAME|DIR", help="A shipped model by its name, or a folder.")],
-    out: Annotated[str, typer.Option(metavar="DIR|MOVIE", help="The take; if it is there, DIR_v002 is made.")],
+    out: Annotated[
+        str, typer.Option(metavar="DIR|MOVIE", help="A folder or name.mp4; if it is there, DIR_v002 is made.")
+    ],
     instances: Annotated[
         str | None, typer.Option(metavar="MAPS", help="Instance maps, numbered as the labels.")
     ] = None,
     motion: Annotated[str | None, typer.Option(metavar="MAPS", help="Motion vectors, as EXR.")] = None,
     reference: Annotated[
-        list[str] | None, typer.Option(metavar="N=FILE", help="A true picture of frame N; may be given often.")
+        list[str] | None, typer.Option(metavar="N=FILE", help="A true picture of frame N; not supported yet.")
     ] = None,
     palette: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="The palette of these maps: checked against the model.")
     ] = None,
     frames: Frames = None,
     fps: Fps = 24.0,
-    quality: Annotated[Quality, typer.Option(help="full: each frame by the network; fast: key frames only.")] = (
-        Quality.FULL
-    ),
-    missing: Annotated[MissingFrames, typer.Option(help="What happens to planned frames that are not there.")] = (
-        MissingFrames.ERROR
-    ),
+    quality: Annotated[
+        Quality, typer.Option(help="full: each frame by the network; fast, draft: key frames, the rest carried.")
+    ] = (Quality.FULL),
+    missing: Annotated[
+        MissingFrames,
+        typer.Option(help="Planned frames that are not there: stop, repeat the frame before, or class 0."),
+    ] = (MissingFrames.ERROR),
     image_format: Annotated[ImageFormat, typer.Option("--format", help="Files of the take.")] = ImageFormat.PNG,
     resume: Annotated[bool, typer.Option("--resume", help="Go on in the take that --out names.")] = False,
     local: Local = False,

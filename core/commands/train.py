@@ -24,13 +24,16 @@ PACE_STEPS = 200  # the time of a step is the mean of so many
 @app.command()
 def teacher(
     data: Annotated[
-        list[Path], typer.Option(metavar="DIR", help="A shot with color/ and label/ (instance/, motion/); often.")
+        list[Path],
+        typer.Option(metavar="DIR", help="A shot with color/ and label/ (instance/, motion/); may be given often."),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Checkpoint, log and, at the end, the model.")],
     steps: Annotated[int, typer.Option(metavar="N", min=1, help="Steps in all, those before a resume included.")],
     name: Annotated[str | None, typer.Option(help="Name of the model; the name of --out when left out.")] = None,
     licence: Annotated[str, typer.Option(help="Licence of the model, kept inside it.")] = "",
-    palette: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Names of the classes.")] = None,
+    palette: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Ids and names of the classes in label/.")
+    ] = None,
     perceptual: Annotated[
         Path | None, typer.Option(metavar="FILE", help="LPIPS-SqueezeNet weights: trains on what the eye sees.")
     ] = None,

@@ -10,16 +10,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from mapreel.core.contract.errors import OutputExistsError, UsageError
+from mapreel.core.contract.errors import OutputExistsError
 from mapreel.core.contract.frames import FrameRange, find_sequence
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
-from mapreel.core.contract.requests import ImageFormat, Quality, RenderRequest
+from mapreel.core.contract.requests import Quality, RenderRequest
 from mapreel.core.contract.takes import claim_folder, is_file_take, resume_take, write_atomically
 from mapreel.core.device import pick_device
 from mapreel.core.media.movies import MovieWriter
 from mapreel.core.vid2vid.checkpoint import load_model
 from mapreel.core.vid2vid.renderer import Memory, RenderedFrame, Renderer
 from mapreel.core.vid2vid.shot import Shot, open_shot
+from mapreel.core.vid2vid.supported import refuse_unsupported
 from mapreel.core.vid2vid.takefolder import SIDECAR, FrameWriter, TakeFolder
 from mapreel.core.vid2vid.timeline import Segment
 
@@ -38,7 +39,7 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
         OutputError: the take cannot be written.
         CancelledError: the context asked for it; finished frames stay.
     """
-    _refuse_unsupported(request, take)
+    refuse_unsupported(request)
     folder = claim_folder(take) if is_file_take(take) else take
     _refuse_finished_movie(take, folder)
     model = load_model(request.model)
@@ -124,17 +125,6 @@ class _RenderJob:
                 yield frame
             if frame.number == last and last != self.shot.timeline.numbers[segment.end - 1]:
                 return None
-
-
-def _refuse_unsupported(request: RenderRequest, take: Path) -> None:
-    if request.reference:
-        raise UsageError("reference frames are not supported by this version", "leave out --reference")
-    if request.quality is Quality.TEACHER:
-        raise UsageError("no model here has a teacher network", "choose the quality full, fast or draft")
-    if is_file_take(take) and take.suffix.lower() != ".mp4":
-        raise UsageError(f"movies are written as .mp4, not {take.suffix}", "name the output .mp4 or a folder")
-    if is_file_take(take) and request.image_format is ImageFormat.EXR:
-        raise UsageError("a movie cannot hold EXR frames", "render into a folder or leave out the image format")
 
 
 def _refuse_finished_movie(take: Path, folder: Path) -> None:
