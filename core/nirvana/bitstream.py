@@ -36,14 +36,13 @@ _ENTRY = struct.Struct(
     "<QII"
 )  # offset of the group's chunk, its payload bytes, payload bytes of its block means (0: none)
 
-HEAD, NUMBERS, INDEX, GROUP, MEANS, NOTES = b"HEAD", b"FRNO", b"INDX", b"GRUP", b"mean", b"note"
-KNOWN = frozenset({HEAD, NUMBERS, INDEX, GROUP, MEANS, NOTES})
+HEAD, NUMBERS, INDEX, GROUP, MEANS = b"HEAD", b"FRNO", b"INDX", b"GRUP", b"mean"
+KNOWN = frozenset({HEAD, NUMBERS, INDEX, GROUP, MEANS})
 _NAMES = {
     HEAD: "The header",
     NUMBERS: "The frame numbers",
     INDEX: "The index",
     MEANS: "The block means",
-    NOTES: "The notes",
 }
 PREFIX_BYTES = _PREFIX.size
 CHUNK_OVERHEAD_BYTES = _CHUNK.size + _CRC.size

@@ -26,7 +26,6 @@ class Changes:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next = asyncio.Event()
         self.closing = False
-        self.open_streams = 0
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -63,22 +62,18 @@ def _look(queue: Queue, job: str, after: int) -> tuple[list[dict[str, Any]], dic
 
 async def event_stream(queue: Queue, changes: Changes, job: str, after: int) -> AsyncIterator[str]:
     """Events past `after` as they come; ends when the job is over and all is told, or with the service."""
-    changes.open_streams += 1
-    try:
-        while not changes.closing:
-            change = changes.next_change()
-            events, row = await run_in_threadpool(_look, queue, job, after)
-            for event in events:
-                after = event["number"]
-                yield _encode(event, row)
-            if JobState(row["state"]).is_over and not events:
-                yield f"event: over\ndata: {json.dumps({'job': row})}\n\n"
-                return
-            if not events:
-                yield await _wait(change)
-        yield "event: stopping\ndata: {}\n\n"
-    finally:
-        changes.open_streams -= 1
+    while not changes.closing:
+        change = changes.next_change()
+        events, row = await run_in_threadpool(_look, queue, job, after)
+        for event in events:
+            after = event["number"]
+            yield _encode(event, row)
+        if JobState(row["state"]).is_over and not events:
+            yield f"event: over\ndata: {json.dumps({'job': row})}\n\n"
+            return
+        if not events:
+            yield await _wait(change)
+    yield "event: stopping\ndata: {}\n\n"
 
 
 async def _wait(change: asyncio.Event) -> str:
