@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +20,11 @@ from mapreel.core.media.warping import estimate_motion
 from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.timeline import Timeline
 
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 KEPT_FRAMES = 16
-"""Decoded frames kept in memory: a gap between key frames and its neighbours, whatever the length of the shot."""
+"""Decoded frames and estimated motions kept in memory: a gap between key frames and its neighbours, however long the
+shot."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class Shot:
         self.model, self.labels, self.instances, self.motion, self.planned = model, labels, instances, motion, planned
         self.timeline = Timeline(labels.numbers)
         self._motion_numbers = frozenset(motion.numbers) if motion else frozenset[int]()
-        self._kept: OrderedDict[int, FrameMaps] = OrderedDict()
+        self._frames: OrderedDict[int, FrameMaps] = OrderedDict()
+        self._estimates: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -62,11 +68,7 @@ class Shot:
     def maps(self, index: int) -> FrameMaps:
         """The maps at timeline index `index`. Raises what the readers raise, and UnknownLabelError."""
         number = self.timeline.numbers[index]
-        if number not in self._kept:
-            self._kept[number] = self._read(number)
-            while len(self._kept) > KEPT_FRAMES:
-                self._kept.popitem(last=False)
-        return self._kept[number]
+        return _kept(self._frames, number, lambda: self._read(number))
 
     def _read(self, number: int) -> FrameMaps:
         labels = self.labels.read(number)
@@ -88,7 +90,17 @@ class Shot:
         """Motion of `after` towards `before`, neighbours in the timeline: from the renderer, else estimated."""
         if after.motion is not None and after.number == before.number + 1:
             return after.motion
-        return estimate_motion(after.ids, before.ids)
+        pair = (before.number, after.number)  # choice of keys, memory and in-betweens all ask for it
+        return _kept(self._estimates, pair, lambda: estimate_motion(after.ids, before.ids))
+
+
+def _kept(store: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
+    """What `store` holds under the key, made when it is not there; the oldest beyond KEPT_FRAMES goes."""
+    if key not in store:
+        store[key] = make()
+        while len(store) > KEPT_FRAMES:
+            store.popitem(last=False)
+    return store[key]
 
 
 def open_shot(model: Model, request: RenderRequest) -> Shot:
