@@ -124,11 +124,12 @@ class Worker:
     def _run(self, message: dict[str, Any], context: ChannelContext) -> dict[str, Any]:
         context.check()
         take = Path(message["take"]) if message["take"] else None
-        if take is not None and message["attempt"] > 1:
+        request = request_from_json(message["request"])
+        if take is not None and (message["attempt"] > 1 or getattr(request, "resume", False)):
             remove_partial_files(take)
         if self._module is None:
             self._module = importlib.import_module(self._runners)
-        result: dict[str, Any] = self._module.run(request_from_json(message["request"]), take, context)
+        result: dict[str, Any] = self._module.run(request, take, context)
         return result
 
     def _run_and_tell(self, message: dict[str, Any], context: ChannelContext) -> None:

@@ -129,6 +129,15 @@ def test_pause_and_resume_go_on_in_the_same_take(shared, client):
     assert whole(job.take, 150)
 
 
+def test_a_resumed_take_is_cleared_of_half_files(shared, client):
+    take = shared.root / "left by a killed render"
+    take.mkdir()
+    (take / ".1001.0123abcd.part.txt").write_text("half")
+    ended = client.wait(client.submit(shared.request(out=take, resume=True)).id)
+    assert (ended.state, ended.take) == (JobState.FINISHED, str(take))
+    assert shared.frames(take) == [f"{number}.txt" for number in range(1001, 1006)]
+
+
 def test_cancel_then_retry_keeps_what_stands(shared, client):
     job = client.submit(shared.request(frames=150, pause_s=0.02))
     first_progress(client, job.id)
