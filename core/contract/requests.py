@@ -116,7 +116,7 @@ class RenderRequest(Request):
         if not _NAME.fullmatch(self.model):
             checked_path(self.model, "model")
         _check_frames(self.frames)
-        _positive(self.fps, "fps", 1000)
+        _check_rate(self.fps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ class EncodeRequest(Request):
     def _check(self) -> None:
         _check_frames(self.frames)
         _need(self.profile in {"nirvana", "reel"}, f"the profile “{self.profile}” is unknown", "use nirvana or reel")
-        _positive(self.fps, "fps", 1000)
+        _check_rate(self.fps)
         _positive(self.psnr_db, "psnr_db", 100)
         _positive(self.bits_per_pixel, "bits_per_pixel", 96)
         _positive(self.size_mb, "size_mb", 1e6)
@@ -205,6 +205,11 @@ KINDS: dict[str, type[Request]] = {
 def _check_frames(frames: str | None) -> None:
     if frames is not None:
         FrameRange.parse(frames)
+
+
+def _check_rate(fps: float) -> None:
+    good = 0.001 <= fps <= 1000  # below, the fraction that a movie keeps would be zero
+    _need(good, f"fps is {fps}", "give a number from 0.001 to 1000")
 
 
 def _plain(value: Any) -> JSON:

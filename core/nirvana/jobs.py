@@ -52,8 +52,6 @@ def run_encode(request: EncodeRequest, take: Path, ctx: JobContext) -> dict[str,
 
 
 def _refuse_unsupported(request: EncodeRequest) -> None:
-    if not exact_rate(request.fps):
-        raise UsageError(f"{request.fps} frames a second are too few for an archive", "give --fps 0.001 or more")
     if request.profile != "nirvana":
         raise UsageError(f"The profile “{request.profile}” cannot be encoded yet", "use the profile nirvana")
     if request.bits_per_pixel is not None or request.size_mb is not None:

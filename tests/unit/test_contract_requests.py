@@ -68,6 +68,7 @@ def test_requests_are_frozen():
         {"quality": "superb"},
         {"quality": 1},
         {"fps": 0},
+        {"fps": 0.0001},
         {"fps": "24"},
         {"fps": True},
         {"frames": "1-10**9"},
