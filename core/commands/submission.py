@@ -110,8 +110,8 @@ def _run_in_service(console: Console, request: Request) -> Finished:
     with ServiceClient() as client, on_interrupt(_raise_interrupt):
         job = client.submit(request)
         console.note(f"job {job.id}" + (f", writing to {job.take}" if job.take else ""))
-        _note_queue(console, client, job)
         try:
+            _note_queue(console, client, job)
             job = follow(console, client, job.id)
         except KeyboardInterrupt:
             raise _cancelled(client, job) from None
