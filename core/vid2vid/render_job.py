@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Generator
@@ -10,18 +11,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from mapreel.core.contract.errors import OutputExistsError
+from mapreel.core.contract.errors import OutputExistsError, UsageError
 from mapreel.core.contract.frames import FrameRange, find_sequence
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.requests import Quality, RenderRequest
 from mapreel.core.contract.takes import claim_folder, is_file_take, resume_take, write_atomically
 from mapreel.core.device import pick_device
-from mapreel.core.media.movies import MovieWriter
-from mapreel.core.vid2vid.checkpoint import load_model
+from mapreel.core.media.movies import MovieWriter, movie_info
+from mapreel.core.vid2vid.checkpoint import Model, load_model
 from mapreel.core.vid2vid.renderer import Memory, RenderedFrame, Renderer
 from mapreel.core.vid2vid.shot import Shot, open_shot
 from mapreel.core.vid2vid.supported import refuse_unsupported
-from mapreel.core.vid2vid.takefolder import SIDECAR, FrameWriter, TakeFolder
+from mapreel.core.vid2vid.takefolder import SIDECAR, FrameWriter, TakeFolder, plan_digest
 from mapreel.core.vid2vid.timeline import Segment
 
 
@@ -41,19 +42,21 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
     """
     refuse_unsupported(request)
     folder = claim_folder(take) if is_file_take(take) else take
-    _refuse_finished_movie(take, folder)
     model = load_model(request.model)
+    if is_file_take(take) and take.exists() and not (folder / SIDECAR).is_file():
+        return _finished_movie(request, take, folder, model)
     shot = open_shot(model, request)
     _read_once(shot)
     resume_take(folder)
     files = TakeFolder(folder, request, model, find_sequence(request.labels).pattern.digits)
     job = _RenderJob(shot, files, Renderer(model, pick_device()), request.quality, context)
-    result = job.run()
+    result = {"take": str(take), **job.run(), "model": model.name, "model_sha256": model.sha256}
     if is_file_take(take):
         _write_movie(files, shot, take, request.fps, context)
-        write_atomically(take.with_name(f"{take.name}.json"), (folder / SIDECAR).read_bytes())
+        story = json.loads((folder / SIDECAR).read_text(encoding="utf-8"))
+        write_atomically(_movie_sidecar(take), json.dumps({**story, "result": result}, indent=2).encode())
         shutil.rmtree(folder)
-    return {"take": str(take), **result, "model": model.name, "model_sha256": model.sha256}
+    return result
 
 
 class _RenderJob:
@@ -127,12 +130,31 @@ class _RenderJob:
                 return None
 
 
-def _refuse_finished_movie(take: Path, folder: Path) -> None:
-    """A movie without frames that wait for it is finished, or somebody else's: it is never replaced."""
-    if is_file_take(take) and take.exists() and not (folder / SIDECAR).is_file():
+def _movie_sidecar(take: Path) -> Path:
+    return take.with_name(f"{take.name}.json")
+
+
+def _finished_movie(request: RenderRequest, take: Path, folder: Path, model: Model) -> dict[str, Any]:
+    """The result of a movie that this very request finished before its end could be noted; none of it is made anew.
+
+    Raises:
+        OutputExistsError: the movie is somebody else's: it is never replaced.
+    """
+    try:
+        story = json.loads(_movie_sidecar(take).read_text(encoding="utf-8"))
+        result: dict[str, Any] = story["result"]
+        same = story["plan"] == plan_digest(request, model) and all(
+            story["request"][name] == request.to_json()[name] for name in ("frames", "fps")
+        )
+        whole = same and movie_info(take).frames == result["frames"]
+    except (OSError, ValueError, KeyError, TypeError, UsageError):
+        whole = False
+    if not whole:
         raise OutputExistsError(
             f"the movie {take} is there already", "leave out --resume to make a new take", file=str(take)
         )
+    shutil.rmtree(folder, ignore_errors=True)
+    return {**result, "rendered": 0, "seconds": 0.0, "frames_per_second": None}
 
 
 def _read_once(shot: Shot) -> None:

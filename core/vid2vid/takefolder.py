@@ -179,11 +179,16 @@ def mapreel_version() -> str:
         return "source"
 
 
-def _story(request: RenderRequest, model: Model) -> dict[str, Any]:
+def plan_digest(request: RenderRequest, model: Model) -> str:
+    """What decides the pixels of a take, as one hash: which frames are wanted, where and how fast does not."""
     plan = {k: v for k, v in request.to_json().items() if k not in ("out", "resume", "frames", "fps")}
     plan["model_sha256"] = model.sha256
-    digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+
+
+def _story(request: RenderRequest, model: Model) -> dict[str, Any]:
     made_with = {"mapreel": mapreel_version(), "torch": version("torch")}
     weights = {"name": model.name, "sha256": model.sha256, "licence": model.licence or "unknown"}
     color = "scene-linear Rec.709" if request.image_format is ImageFormat.EXR else "sRGB"
-    return {"plan": digest, "request": request.to_json(), "model": weights, "made_with": made_with, "color": color}
+    plan = plan_digest(request, model)
+    return {"plan": plan, "request": request.to_json(), "model": weights, "made_with": made_with, "color": color}

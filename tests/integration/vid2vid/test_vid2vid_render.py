@@ -495,6 +495,24 @@ def test_a_cancel_while_the_movie_is_written_keeps_the_frames(street, render, li
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "out.mp4.json"]
 
 
+def test_a_finished_movie_whose_end_was_not_noted_is_finished(street, render, tmp_path):
+    """The compute process may die between the last file and its word to the service."""
+    first = render(street, "out.mp4", frames="1001-1005")
+    before = (tmp_path / "out.mp4").read_bytes()
+    again = render(street, "out.mp4", frames="1001-1005")
+    assert again["rendered"] == 0
+    assert {k: again[k] for k in ("take", "frames", "planned", "key_share")} == {
+        k: first[k] for k in ("take", "frames", "planned", "key_share")
+    }
+    assert (tmp_path / "out.mp4").read_bytes() == before
+    for other in ({"frames": "1001-1004"}, {"frames": "1001-1005", "fps": 30.0}):
+        with pytest.raises(OutputExistsError):
+            render(street, "out.mp4", **other)
+    (tmp_path / "out.mp4").write_bytes(before[: len(before) // 2])
+    with pytest.raises(OutputExistsError):
+        render(street, "out.mp4", frames="1001-1005")
+
+
 def test_a_movie_that_is_there_is_never_replaced(street, render, tmp_path):
     (tmp_path / "out.mp4").write_bytes(b"precious")
     with pytest.raises(OutputExistsError, match="new take"):
