@@ -146,15 +146,18 @@ def _finished_movie(request: RenderRequest, take: Path, folder: Path, model: Mod
         same = story["plan"] == plan_digest(request, model) and all(
             story["request"][name] == request.to_json()[name] for name in ("frames", "fps")
         )
-        whole = same and movie_info(take).frames == result["frames"]
-    except (OSError, ValueError, KeyError, TypeError, UsageError):
-        whole = False
-    if not whole:
-        raise OutputExistsError(
-            f"the movie {take} is there already", "leave out --resume to make a new take", file=str(take)
-        )
-    shutil.rmtree(folder, ignore_errors=True)
-    return {**result, "rendered": 0, "seconds": 0.0, "frames_per_second": None}
+        if same and movie_info(take).frames == result["frames"]:
+            shutil.rmtree(folder, ignore_errors=True)
+            return {**result, "rendered": 0, "seconds": 0.0, "frames_per_second": None}
+    except (OSError, ValueError, KeyError, TypeError, UsageError) as exc:
+        raise _movie_exists(take) from exc
+    raise _movie_exists(take)
+
+
+def _movie_exists(take: Path) -> OutputExistsError:
+    return OutputExistsError(
+        f"the movie {take} is there already", "leave out --resume to make a new take", file=str(take)
+    )
 
 
 def _read_once(shot: Shot) -> None:
