@@ -15,6 +15,7 @@ from mapreel.core.contract.errors import (
     CancelledError,
     InternalError,
     MapreelError,
+    ServiceStoppingError,
     ServiceUnreachableError,
     UsageError,
 )
@@ -137,7 +138,7 @@ def _cancelled(client: ServiceClient, job: JobView) -> Interrupted:
 
 
 def follow(console: Console, client: ServiceClient, job: str) -> JobView:
-    """Show a job's progress until it is over; survives the death of the compute process and of the service."""
+    """Show a job's progress until it is over or the service is stopped; survives the death of either process."""
     follower = _Follower(console, client, job)
     with console.progress() as view:
         while not follower.to_the_end(view):
@@ -154,11 +155,16 @@ class _Follower:
         self._lost = 0
 
     def to_the_end(self, view: Lines | LiveBar) -> bool:
-        """True when the job is over, False when the service was lost and it has to be tried again."""
+        """True when the job is over, False when the service was lost and it has to be tried again.
+
+        Raises ServiceStoppingError: a service that was stopped is not brought back by those who watch.
+        """
         try:
             for event in self._client.watch(self._job, after=self._after):
                 self._after, self._lost = max(self._after, event.number), 0
                 self._show(event, view)
+        except ServiceStoppingError:
+            raise
         except ServiceUnreachableError:
             self._lost += 1
             if self._lost > RECONNECTS:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from mapreel.core.contract.connection import GONE, MAX_FAILURES, ServiceConnection
-from mapreel.core.contract.errors import ServiceUnreachableError, UnknownJobError
+from mapreel.core.contract.errors import ServiceStoppingError, ServiceUnreachableError, UnknownJobError
 from mapreel.core.contract.job_view import JobEvent, JobView
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.state_folder import state_folder
@@ -98,11 +98,14 @@ class ServiceClient:
         return True
 
     def watch(self, job: str, *, after: int = 0) -> Iterator[JobEvent]:
-        """Events of a job until it is over. Survives the death of the service: connects anew and goes on."""
+        """Events of a job until it is over. Survives the death of the service: connects anew and goes on.
+
+        Raises ServiceStoppingError when the service was stopped: who did that does not want it back.
+        """
         failures, path = 0, f"{_address(job)}/events"
         while failures < MAX_FAILURES:
             try:
-                for event in _events(self._connection.stream(path, after)):
+                for event in _events(job, self._connection.stream(path, after)):
                     if event.kind == "over":
                         return
                     failures, after = 0, max(after, event.number)
@@ -129,7 +132,7 @@ def _address(job: str) -> str:
     return f"/v1/jobs/{job}"
 
 
-def _events(response: http.client.HTTPResponse) -> Iterator[JobEvent]:
+def _events(job: str, response: http.client.HTTPResponse) -> Iterator[JobEvent]:
     """Read server-sent events. The end without an `over` is the end of the service: raises ConnectionError."""
     fields: dict[str, str] = {}
     with contextlib.closing(response):
@@ -140,9 +143,8 @@ def _events(response: http.client.HTTPResponse) -> Iterator[JobEvent]:
             elif "data" in fields:
                 data = json.loads(fields["data"])
                 if fields["event"] == "stopping":
-                    raise ServiceUnreachableError(
-                        "the service was stopped", "the job waits: mapreel jobs watch goes on"
-                    )
+                    remedy = f"the job is kept, go on with: mapreel jobs watch {job}"
+                    raise ServiceStoppingError("the service was stopped", remedy)
                 view = JobView.from_json(data["job"])
                 yield JobEvent(int(fields.get("id", "0")), fields["event"], data.get("data", {}), view)
                 fields = {}

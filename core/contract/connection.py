@@ -13,6 +13,7 @@ from mapreel.core.contract.errors import (
     ServiceError,
     ServiceNotTrustedError,
     ServiceRefusedError,
+    ServiceStoppingError,
     ServiceUnreachableError,
     error_from_dict,
 )
@@ -68,14 +69,14 @@ class ServiceConnection:
         return response
 
     def _connected(self, send: Callable[[], T]) -> T:
-        """Call `send` with a proven connection; with a new one when it broke (the service ended or let us go)."""
+        """Call `send` with a proven connection; with a new one when it broke (the service ends, ended or let us go)."""
         last: Exception | None = None
         for _ in range(MAX_FAILURES):
             if self._connection is None:
                 self._connect()
             try:
                 return send()
-            except GONE as exc:
+            except (*GONE, ServiceStoppingError) as exc:
                 self.close()
                 last = exc
         raise ServiceUnreachableError("the service ended again and again", "look at its log", detail=str(last))
@@ -136,7 +137,11 @@ class ServiceConnection:
         connection = http.client.HTTPConnection(HOST, endpoint.port, timeout=_PROOF_TIMEOUT_S)
         try:
             connection.request("GET", f"/v1/hello?nonce={nonce}")
-            answer = json.loads(connection.getresponse().read(65536))
+            response = connection.getresponse()
+            words = response.read(65536)
+            if response.status == 503:  # it ends, or too many ask
+                raise ConnectionError("HTTP 503")
+            answer = json.loads(words)
             proof, protocol = str(answer["proof"]), int(answer["protocol"])
         except GONE as exc:
             connection.close()

@@ -205,6 +205,12 @@ class ServiceUnreachableError(ServiceError):
     code = "service-unreachable"
 
 
+class ServiceStoppingError(ServiceUnreachableError):
+    """The service was told to end or ends because nothing is to do; its queue is kept."""
+
+    code = "service-stopping"
+
+
 class ServiceNotTrustedError(ServiceError):
     """Who answers on the port cannot prove to be our service."""
 

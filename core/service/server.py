@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from mapreel.core.contract.errors import ServiceStoppingError
 from mapreel.core.contract.state_folder import PROTOCOL, StateFolder
 from mapreel.core.logs import open_log
 from mapreel.core.service.app import Service, make_app
@@ -19,7 +20,7 @@ from mapreel.core.service.attempts import Attempts
 from mapreel.core.service.compute_process import ComputePlan
 from mapreel.core.service.endpoint import ensure_token, prepare_folder, remove_endpoint, write_endpoint
 from mapreel.core.service.event_stream import Changes
-from mapreel.core.service.guard import DoorProtocol, Guard
+from mapreel.core.service.guard import DoorProtocol, Guard, refusal
 from mapreel.core.service.ledger import Ledger
 from mapreel.core.service.local_disk import require_local
 from mapreel.core.service.locks import hold_lock
@@ -39,16 +40,24 @@ LOOPBACK = "127.0.0.1"  # nothing else can be chosen
 
 
 class Activity:
-    """When somebody last asked for something, and whether somebody does now."""
+    """When somebody last asked for something, and whether somebody does now. Refuses all once the service ends.
 
-    def __init__(self, app: ASGIApp) -> None:
+    A job that was accepted after that would wait with nobody there; refused, its client starts the next service.
+    """
+
+    def __init__(self, app: ASGIApp, changes: Changes) -> None:
         self._app = app
+        self._changes = changes
         self.open = 0
         self.last_s = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if self._changes.closing:
+            ending = ServiceStoppingError("the service is ending", "try again")
+            await refusal(503, ending)(scope, receive, send)
             return
         self.open += 1
         try:
@@ -99,7 +108,7 @@ class Server:
         listener = _listen()
         port = listener.getsockname()[1]
         app = make_app(self._service(port), self._lifespan)
-        self._activity = Activity(app)
+        self._activity = Activity(app, self._changes)
         door = Guard(self._activity, token=self._token, port=port, max_body_bytes=self._settings.max_body_bytes)
         self._uvicorn = _Uvicorn(self._config(door), self._changes)
         write_endpoint(self._folder, port)

@@ -73,6 +73,24 @@ def test_killed_in_mid_shot(mapreel, words, long_shot, undisturbed, read_picture
     assert [attempt["state"] for attempt in attempts] == ["crashed", "done"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGSTOP")
+def test_who_waits_does_not_bring_a_stopped_service_back(
+    mapreel, words, long_shot, undisturbed, read_pictures, tmp_path
+):
+    take = tmp_path / "take"
+    process = mapreel.start(*words(long_shot, take))
+    with held(mapreel, process, take):
+        assert mapreel("service", "stop").code == 0
+        run = mapreel.finish(process)
+    assert run.code == 1
+    await_true(lambda: not mapreel.processes(), "the end of the service")
+    (job,) = mapreel("jobs", "list", "--json").data["jobs"]
+    assert (job["state"] in {"queued", "running"}, "the service was stopped" in run.sentence) == (True, True)
+    watched = mapreel("jobs", "watch", job["id"])
+    assert watched.code == 0, watched.stderr
+    assert read_pictures(take) == undisturbed
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C of another process")
 def test_ctrl_c_cancels_and_a_retry_finishes(mapreel, words, long_shot, undisturbed, read_pictures, tmp_path):
     take = tmp_path / "take"

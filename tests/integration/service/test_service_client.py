@@ -6,7 +6,9 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import re
 import signal
+import socket
 import threading
 import urllib.parse
 import urllib.request
@@ -19,6 +21,7 @@ from mapreel.core.contract.errors import (
     ServiceError,
     ServiceNotTrustedError,
     ServiceRefusedError,
+    ServiceStoppingError,
     ServiceUnreachableError,
     UsageError,
 )
@@ -217,9 +220,39 @@ def test_a_stop_ends_those_who_watch_with_a_sentence(house):
         events = client.watch(job.id)
         next(event for event in events if event.kind == "progress")
         other.stop()
-        with pytest.raises(ServiceUnreachableError, match="the service was stopped"):
+        with pytest.raises(ServiceStoppingError, match=f"the service was stopped.*jobs watch {job.id}"):
             list(events)
         house.until(lambda: not house.processes())
+
+
+def test_nothing_is_accepted_by_a_service_that_ends(house):
+    """A stop and a submission in one packet: the second is refused and leaves no take behind."""
+    with house.client() as client:
+        client.status()
+    request = house.request()
+    port, token = house.endpoint()["port"], house.folder.token.read_text()
+    bodies = {"stop": b"{}", "jobs": json.dumps({"key": "k" * 16, "request": request.to_json()}).encode()}
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as link:
+        for path, body in bodies.items():
+            head = f"POST /v1/{path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            bodies[path] = head.encode() + body
+        link.sendall(b"".join(bodies.values()))
+        answers = b"".join(iter(lambda: link.recv(65536), b""))
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200", b"503"]
+    assert b"service-stopping" in answers
+    house.until(lambda: not house.processes())
+    assert house.read_queue("SELECT count(*) FROM jobs") == [(0,)]
+    assert not Path(request.out).exists()
+
+
+def test_a_submission_while_the_service_ends_starts_the_next_one(house):
+    with house.client() as client, house.client() as other:
+        old = client.status()["pid"]
+        assert other.stop()
+        job = client.submit(house.request())
+        assert client.wait(job.id).state is JobState.FINISHED
+        assert client.status()["pid"] != old
 
 
 def test_a_damaged_queue_reaches_the_client_as_a_sentence(house):
