@@ -72,8 +72,9 @@ class _RenderJob:
     def run(self) -> dict[str, Any]:
         shot, total = self.shot, len(self.shot.planned)
         missing = set(shot.planned) - self.files.standing(shot.planned, shot.size_px)
+        missing |= self._outdated(set(shot.planned) - missing)
         kept, started = total - len(missing), time.monotonic()
-        self.files.describe(self.planned, False, self.notes)
+        self.files.describe(shot.planned, self.notes)
         remaining = RemainingTime()
         self.context.report(Progress(kept, total, "render", remaining.update(kept, total)))
         with FrameWriter(self.files) as writer, closing(self._frames(missing)) as frames:
@@ -82,8 +83,8 @@ class _RenderJob:
                 self.context.report(Progress(kept + count, total, "render", remaining.update(kept + count, total)))
             writer.flush()
         seconds = time.monotonic() - started
-        self.files.check(shot.planned, shot.size_px)
-        self.files.describe(self.planned, True, self.notes)
+        self.files.check(shot.planned, shot.size_px, self.context)
+        self.files.describe(shot.planned, self.notes)
         keys = len(self.files.keys & set(shot.planned))
         return {
             "frames": total,
@@ -95,11 +96,25 @@ class _RenderJob:
             "notes": self.notes,
         }
 
+    def _outdated(self, standing: set[int]) -> set[int]:
+        """Frames that stand in the take, but whose maps have changed since they were made."""
+        changed: set[int] = set()
+        timeline = self.shot.timeline
+        for segment in timeline.segments(standing):
+            if self.files.maps.get(str(timeline.numbers[segment.start])) != self.shot.fingerprint(segment):
+                changed |= standing & set(timeline.numbers[segment.start : segment.end])
+        if changed:
+            listed = FrameRange.from_numbers(sorted(changed))
+            self.notes.append(f"frames {listed} are rendered anew, because their maps have changed")
+        return changed
+
     def _frames(self, missing: set[int]) -> Generator[RenderedFrame]:
         """Missing frames in order, whole segments at a time; a segment stops after its last missing frame."""
         memory: Memory | None = None
         before: Segment | None = None
         for segment in self.shot.timeline.segments(missing):
+            self.files.maps[str(self.shot.timeline.numbers[segment.start])] = self.shot.fingerprint(segment)
+            self.files.describe(self.shot.planned, self.notes)  # before the first frame: a kill must not lose it
             last = max(n for n in self.shot.timeline.numbers[segment.start : segment.end] if n in missing)
             carried = memory if before is not None and before.end == segment.start else None
             rendering = self.renderer.render(self.shot, segment, self.quality, carried)
@@ -108,7 +123,7 @@ class _RenderJob:
                 with closing(rendering):
                     memory = yield from self._segment(rendering, segment, last, missing)
             finally:  # also when cancelled: which of the finished frames are keys is known now only
-                self.files.describe(self.planned, False, self.notes)
+                self.files.describe(self.shot.planned, self.notes)
             before = segment
 
     def _segment(

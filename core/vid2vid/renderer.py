@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from mapreel.core.contract.errors import UsageError
+from mapreel.core.contract.errors import MapreelError, UsageError
 from mapreel.core.contract.requests import Quality
 from mapreel.core.device import thread_count
 from mapreel.core.media.labels import instance_edges
@@ -87,8 +87,14 @@ class Renderer:
         pad = (0, -w % config.stride_px, 0, -h % config.stride_px)
         padded = [F.pad(t, pad, mode="replicate") if any(pad) else t for t in tensors]
         ready = [t.to(self.device, memory_format=torch.channels_last) for t in padded]
-        with fast_precision(self.device):
-            output = self._generator(*ready)
+        try:
+            with fast_precision(self.device):
+                output = self._generator(*ready)
+        except torch.OutOfMemoryError as exc:
+            raise MapreelError(
+                f"the device {self.device} has not enough memory for pictures of {w}x{h}",
+                "close other programs that use it, or render smaller pictures",
+            ) from exc
         return tensor_to_picture(output[..., :h, :w].cpu())
 
     # --- qualities ----------------------------------------------------------------------------------------------

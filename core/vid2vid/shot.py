@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from mapreel.core.contract.requests import RenderRequest
 from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
 from mapreel.core.media.warping import estimate_motion
 from mapreel.core.vid2vid.checkpoint import Model
-from mapreel.core.vid2vid.timeline import Timeline
+from mapreel.core.vid2vid.timeline import Segment, Timeline
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -53,9 +54,10 @@ class Shot:
         instances: ShotSequence | None,
         motion: ShotSequence | None,
         planned: tuple[int, ...],
+        timeline: Timeline,
     ) -> None:
         self.model, self.labels, self.instances, self.motion, self.planned = model, labels, instances, motion, planned
-        self.timeline = Timeline(labels.numbers)
+        self.timeline = timeline
         self._motion_numbers = frozenset(motion.numbers) if motion else frozenset[int]()
         self._frames: OrderedDict[int, FrameMaps] = OrderedDict()
         self._estimates: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
@@ -69,6 +71,19 @@ class Shot:
         """The maps at timeline index `index`. Raises what the readers raise, and UnknownLabelError."""
         number = self.timeline.numbers[index]
         return _kept(self._frames, number, lambda: self._read(number))
+
+    def fingerprint(self, segment: Segment) -> str:
+        """What the frames of a segment are made from, as one hash: numbers, sizes and times of all maps it reads."""
+        digest = hashlib.sha256()
+        for sequence in (self.labels, self.instances, self.motion):
+            if sequence is None:
+                continue
+            there = set(sequence.numbers) - set(sequence.filled)
+            for number in self.timeline.needed(segment):
+                if number in there:
+                    found = sequence.path(number).stat()
+                    digest.update(f"{sequence.kind.value} {number} {found.st_size} {found.st_mtime_ns};".encode())
+        return digest.hexdigest()
 
     def _read(self, number: int) -> FrameMaps:
         labels = self.labels.read(number)
@@ -106,8 +121,9 @@ def _kept(store: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
 def open_shot(model: Model, request: RenderRequest) -> Shot:
     """Open all maps of a request; sizes, gaps and numbers are checked before anything is rendered.
 
-    The timeline holds every frame that is on disk (and what the policy fills between them), also those not asked for: a
-    chunk must see its neighbours to give the pixels the whole shot would have.
+    The timeline holds every frame that is on disk (and what the policy fills between them), also those not asked for:
+    a chunk must see its neighbours to give the pixels the whole shot would have. Opened are only the maps that the
+    planned frames need, so that a chunk can be rendered while maps far away are still being written.
 
     Raises:
         InputError: missing, gappy, mixed or damaged maps.
@@ -121,7 +137,8 @@ def open_shot(model: Model, request: RenderRequest) -> Shot:
         around &= there
     elif max(around) - min(around) < MAX_FRAMES:
         around = set(range(min(around), max(around) + 1))
-    numbers = tuple(sorted(around | set(planned)))
+    timeline = Timeline(tuple(sorted(around | set(planned))))
+    numbers = tuple(sorted({n for s in timeline.segments(set(planned)) for n in timeline.needed(s)}))
     labels = _open(request.labels, MapKind.LABEL, numbers, request.missing)
     instances = _open(request.instances, MapKind.INSTANCE, numbers, request.missing) if request.instances else None
     motion = _open_motion(request.motion, numbers, planned, request.missing) if request.motion else None
@@ -135,7 +152,7 @@ def open_shot(model: Model, request: RenderRequest) -> Shot:
             "render larger maps",
             file=request.labels,
         )
-    return Shot(model, labels, instances, motion, planned)
+    return Shot(model, labels, instances, motion, planned, timeline)
 
 
 def _open(source: str, kind: MapKind, numbers: tuple[int, ...], missing: MissingFrames) -> ShotSequence:

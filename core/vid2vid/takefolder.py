@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapreel.core.contract.errors import DamagedFileError, MapreelError, OutputError, OutputExistsError
+from mapreel.core.contract.errors import DamagedFileError, MapreelError, OutputError, OutputExistsError, UsageError
+from mapreel.core.contract.frames import FrameRange
+from mapreel.core.contract.progress import JobContext
 from mapreel.core.contract.requests import ImageFormat, RenderRequest
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.media.images import read_color, read_color_float, write_exr, write_png
@@ -36,6 +38,9 @@ class TakeFolder:
         self._suffix = f".{request.image_format.value}"
         self._story = _story(request, model)
         self.keys: set[int] = set()
+        self.maps: dict[str, str] = {}
+        """First frame number of a segment -> fingerprint of the maps its frames were made from."""
+        self._numbers: set[int] = set()
         self._adopt()
 
     def path(self, number: int) -> Path:
@@ -55,8 +60,10 @@ class TakeFolder:
             return
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
-            plan, keys = known["plan"], known.get("keys", [])
-        except (OSError, ValueError, KeyError, TypeError) as exc:
+            plan, self.keys = known["plan"], {int(key) for key in known["keys"]}
+            self.maps = {str(first): str(fingerprint) for first, fingerprint in known["maps"].items()}
+            self._numbers = set(FrameRange.parse(known["frames"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as exc:
             raise OutputError(
                 f"{path} cannot be read, so nobody knows what made the frames beside it",
                 "render into another folder",
@@ -69,7 +76,6 @@ class TakeFolder:
                 "leave out --resume to make a new take, or use the settings in its mapreel.json",
                 file=str(self.folder),
             )
-        self.keys = {int(k) for k in keys}
 
     def _refuse_strangers(self) -> None:
         """The side-car comes before the first frame, so what stands there without one is somebody else's."""
@@ -80,9 +86,19 @@ class TakeFolder:
                 file=str(self.folder),
             )
 
-    def describe(self, planned: str, finished: bool, notes: list[str]) -> None:
-        """Write the side-car: what made these frames, from what, with which weights and licence."""
-        state = {"frames": planned, "finished": finished, "keys": sorted(self.keys), "notes": notes}
+    def describe(self, planned: tuple[int, ...], notes: list[str]) -> None:
+        """Write the side-car: what made these frames, from what, with which weights and licence.
+
+        Frames of earlier chunks stay in it; the take is finished when all of them are there.
+        """
+        self._numbers |= set(planned)
+        state = {
+            "frames": str(FrameRange.from_numbers(sorted(self._numbers))),
+            "finished": all(self.path(number).is_file() for number in self._numbers),
+            "keys": sorted(self.keys),
+            "maps": self.maps,
+            "notes": notes,
+        }
         content = {"format": SIDECAR_FORMAT, "version": SIDECAR_VERSION, **self._story, **state}
         write_atomically(self.folder / SIDECAR, json.dumps(content, indent=2).encode())
 
@@ -112,13 +128,15 @@ class TakeFolder:
         reader = read_color_float if self._request.image_format is ImageFormat.EXR else read_color
         return reader(self.path(number), frame=number)
 
-    def check(self, numbers: tuple[int, ...], size_px: tuple[int, int]) -> None:
+    def check(self, numbers: tuple[int, ...], size_px: tuple[int, int], context: JobContext) -> None:
         """Every planned frame exists and re-reads.
 
         Raises:
             OutputError: names the frame that does not.
+            CancelledError: the context asked for it.
         """
         for number in numbers:
+            context.check()
             try:
                 shape = self.read(number).shape[:2]
             except MapreelError as exc:

@@ -52,6 +52,10 @@ class Timeline:
         has_next = end < len(self.numbers)
         return Segment(start, end, max(0, start - self._run_in), end - self._run_in if has_next else end)
 
+    def needed(self, segment: Segment) -> tuple[int, ...]:
+        """Frame numbers a segment reads: from the start of its chain up to the next anchor, which its end leans on."""
+        return self.numbers[segment.run_in : segment.end + 1]
+
     def segments(self, wanted: set[int]) -> Iterator[Segment]:
         """Segments that hold at least one wanted frame number, in order."""
         for start in range(0, len(self.numbers), self._every):

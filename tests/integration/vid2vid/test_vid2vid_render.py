@@ -590,3 +590,35 @@ def test_a_take_that_is_a_file(street, render, tmp_path):
     (tmp_path / "take").write_text("mine")
     assert "is a file" in str(refused(render, OutputError, street, frames="1001-1002"))
     assert (tmp_path / "take").read_text() == "mine"
+
+
+def test_changed_maps_are_rendered_anew(maps, render, short_timeline, tmp_path, pictures):
+    shot = maps(tmp_path / "maps", range(1, 31))
+    before = render(shot, "take", frames="1-30")
+    assert before["rendered"] == 30
+    label = shot / "label" / "0002.png"
+    label.write_bytes((shot / "label" / "0009.png").read_bytes())
+    again = render(shot, "take", frames="1-30", resume=True)
+    assert again["rendered"] == 12  # the first segment; the second leans on its own run-in only
+    assert any("anew" in note for note in again["notes"])
+    render(shot, "afresh", frames="1-30")
+    assert pictures(tmp_path / "take") == pictures(tmp_path / "afresh")
+
+
+def test_a_chunk_needs_no_maps_far_away(maps, render, short_timeline, tmp_path, pictures):
+    shot = maps(tmp_path / "maps", range(1, 41))
+    render(shot, "whole", frames="1-3")
+    (shot / "label" / "0035.png").write_bytes(b"")
+    render(shot, "chunk", frames="1-3")
+    assert pictures(tmp_path / "chunk") == pictures(tmp_path / "whole")
+    with pytest.raises(DamagedFileError, match="0035"):
+        render(shot, "other", frames="34-36")
+
+
+def test_the_side_car_knows_the_frames_of_every_chunk(maps, render, short_timeline, tmp_path):
+    shot = maps(tmp_path / "maps", range(1, 31))
+    for chunk in ("1-3", "20-24", "4-6"):
+        render(shot, "take", frames=chunk, resume=True)
+    story = json.loads((tmp_path / "take" / "mapreel.json").read_text())
+    assert (story["frames"], story["finished"]) == ("1-6,20-24", True)
+    assert len(story["maps"]) == 2
