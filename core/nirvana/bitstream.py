@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from mapreel.core.contract.errors import DamagedArchiveError, UnsupportedArchiveError
-from mapreel.core.nirvana.config import MAX_FEATURES, MAX_HIDDEN, NetworkConfig
+from mapreel.core.nirvana.config import MAX_FEATURES, MAX_HIDDEN, MAX_JOINED_FLOATS, NetworkConfig
 from mapreel.core.nirvana.entropy import ByteReader, signed, unsigned
 
 MAGIC = b"\x89NIRV\r\n\x1a"  # the line ends show a transfer that took it for text
@@ -25,6 +25,8 @@ MAX_FRAMES = 1_000_000
 MAX_GROUP_FRAMES = 32
 MAX_GROUP_PX = 1 << 27
 MAX_INTRA_INTERVAL = 4096
+MAX_LATENTS_PERCENT = 38  # of a group's pixels: a small picture cannot ask for a large network
+MORE_LATENTS = 1 << 16  # that a group of any size may have besides
 MAX_CHUNK_BYTES = 1 << 28
 MAX_FRAME_NUMBER = 10**9
 
@@ -141,6 +143,9 @@ class Header:
         if not fps_n or not fps_d:
             raise damaged(_NAMES[HEAD], "no frame rate")
         network = NetworkConfig(hidden=hidden, group_frames=group, features=features, conv_channels=conv, w0=w0)
+        most = width * height * group * MAX_LATENTS_PERCENT // 100 + MORE_LATENTS
+        _limit("number of latents for its size", network.latents, most)
+        _limit("network for its group length", network.joined_floats, MAX_JOINED_FLOATS)
         return cls(
             total_bytes=total, width=width, height=height, frames=frames, fps=Fraction(fps_n, fps_d), network=network,
             intra_interval=intra, profile=PROFILES[profile], bit_depth=depth, colour_space=COLOUR_SPACES[colour],

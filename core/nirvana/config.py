@@ -12,6 +12,9 @@ PATCH_PX = 32
 LATENTS_PER_PIXEL = 2_360_320 / (1920 * 1080 * 3)
 MAX_HIDDEN = 2048
 MAX_FEATURES = 64
+MAX_JOINED_FLOATS = (
+    1 << 27
+)  # 512 MiB for the largest matrix that a decoder makes of a network, whatever the frame's size
 _PAPER_FEATURES = 16
 _LEAST_FEATURES = 8
 
@@ -68,6 +71,16 @@ class NetworkConfig:
         return sum(layer.size for layer in self.layers if layer.is_latent)
 
     @property
+    def floats_a_patch(self) -> int:
+        """Values of one patch behind the joined matrix: all frames' channels at full resolution."""
+        return self.group_frames * (self.conv_channels // 4) * self.patch_px**2
+
+    @property
+    def joined_floats(self) -> int:
+        """Size of the last linear layer and the first convolution as one matrix (`network.basis_images`)."""
+        return (self.hidden + 1) * self.floats_a_patch
+
+    @property
     def other_parameters(self) -> int:
         """Biases, convolutions and one learned scale for each layer of latents."""
         return sum(1 if layer.is_latent else layer.size for layer in self.layers)
@@ -81,14 +94,16 @@ def patch_grid(height: int, width: int) -> tuple[int, int]:
 def hidden_width(height: int, width: int, group_frames: int, features: int) -> int:
     """Widest network whose latents stay within LATENTS_PER_PIXEL of the frames' pixels; at least 1.
 
-    Solves h² + (2 + 256 · features) · h <= ratio · height · width · group_frames.
+    Solves h² + (2 + 256 · features) · h <= ratio · height · width · group_frames; MAX_HIDDEN and MAX_JOINED_FLOATS
+    are kept as well.
     """
     budget = LATENTS_PER_PIXEL * height * width * group_frames
     linear = 2 + features * (PATCH_PX // 2) ** 2
     h = int((math.sqrt(linear * linear + 4 * budget) - linear) / 2)
     while (h + 1) * (h + 1 + linear) <= budget * (1 + 1e-12):
         h += 1
-    return max(1, min(h, MAX_HIDDEN))
+    joined = MAX_JOINED_FLOATS // NetworkConfig(hidden=0, group_frames=group_frames).joined_floats - 1
+    return max(1, min(h, MAX_HIDDEN, joined))
 
 
 def network_for(height: int, width: int, group_frames: int) -> NetworkConfig:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -19,7 +21,7 @@ from mapreel.core.nirvana.network import (
 )
 from mapreel.core.nirvana.quantise import CodedGroup
 
-_PATCHES_AT_ONCE = 256  # about 100 MB for groups of three
+_FLOATS_AT_ONCE = 1 << 23  # 32 MiB of a layer's values, about three times that in all
 
 
 @torch.no_grad()
@@ -33,18 +35,21 @@ def decode_pictures(
     """
     weights = group.weights(device)
     basis = basis_images(config, weights, temporal_encoding(config).to(device), torch.float32)
-    at = centroids(height, width).to(device)
     rows, cols = patch_grid(height, width)
-    rows_at_once = max(1, _PATCHES_AT_ONCE // cols)
+    at = centroids(height, width).to(device).view(rows, cols, 2)
+    patches_at_once = max(1, _FLOATS_AT_ONCE // config.floats_a_patch)
+    cols_at_once = min(cols, patches_at_once)
+    rows_at_once = max(1, patches_at_once // cols)
     pictures = np.empty((frames, height, width, 3), dtype=np.uint8)
-    for row in range(0, rows, rows_at_once):
-        last = min(row + rows_at_once, rows)
-        some = at[row * cols : last * cols]
-        shown = patches_from(config, weights, features_of(config, weights, some), basis)
+    for row, col in itertools.product(range(0, rows, rows_at_once), range(0, cols, cols_at_once)):
+        some = at[row : row + rows_at_once, col : col + cols_at_once]
+        shown = patches_from(config, weights, features_of(config, weights, some.reshape(-1, 2)), basis)
         if not bool(torch.isfinite(shown).all()):
             raise damaged(name, "its weights lead to no picture")
-        first_px, last_px = row * config.patch_px, min(last * config.patch_px, height)
-        strip = join_patches(shown.contiguous(), last_px - first_px, width)[:frames]
-        steps = (strip.clamp(0.0, 1.0) * 255.0 + 0.5).floor().to(torch.uint8)
-        pictures[:, first_px:last_px] = steps.permute(0, 2, 3, 1).cpu().numpy()
+        top, left = row * config.patch_px, col * config.patch_px
+        bottom = min(top + some.shape[0] * config.patch_px, height)
+        right = min(left + some.shape[1] * config.patch_px, width)
+        block = join_patches(shown.contiguous(), bottom - top, right - left)[:frames]
+        steps = (block.clamp(0.0, 1.0) * 255.0 + 0.5).floor().to(torch.uint8)
+        pictures[:, top:bottom, left:right] = steps.permute(0, 2, 3, 1).cpu().numpy()
     return pictures

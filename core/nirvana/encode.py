@@ -55,7 +55,8 @@ class EncodeSettings:
     seed: int = 0
 
     def network(self, size: tuple[int, int]) -> NetworkConfig:
-        return network_for(*size, self.group_frames)
+        fit_a_group = max(1, bits.MAX_GROUP_PX // (size[0] * size[1]))  # very large frames: fewer share a network
+        return network_for(*size, min(self.group_frames, fit_a_group))
 
 
 def encode(source: Source, settings: EncodeSettings, path: Path, ctx: JobContext, device: torch.device) -> None:

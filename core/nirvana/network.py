@@ -49,11 +49,12 @@ def basis_images(config: NetworkConfig, weights: Weights, encoding: Tensor, dtyp
     c, p, g = config.features, config.half_px, config.group_frames
     kernel, bias = weights["conv0.weight"], weights["conv0.bias"]
     columns = weights["out.weight"].t().reshape(config.hidden, c, p, p).to(dtype, memory_format=torch.channels_last)
-    moved = F.conv2d(columns, kernel.to(dtype, memory_format=torch.channels_last), padding=1)
+    joined = F.conv2d(columns, kernel.to(dtype, memory_format=torch.channels_last), padding=1)
     # each frame sees all channels of the shared features, plus its own encoding
     constant = weights["out.bias"].reshape(1, c, p, p) + encoding[:, :, None, None]
     last = F.conv2d(constant.reshape(1, g * c, p, p), kernel, bias, padding=1, groups=g)
-    return F.pixel_shuffle(torch.cat([moved, last.to(dtype)]), 2).permute(0, 2, 3, 1)
+    joined = torch.cat([joined, last.to(dtype)])  # by the same name: large, and not needed twice
+    return F.pixel_shuffle(joined, 2).permute(0, 2, 3, 1)
 
 
 def patches_from(config: NetworkConfig, weights: Weights, features: Tensor, basis: Tensor) -> Tensor:

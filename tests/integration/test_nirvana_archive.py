@@ -23,6 +23,7 @@ from mapreel.core.contract.errors import (
 from mapreel.core.contract.progress import SilentContext
 from mapreel.core.nirvana import archive as archive_module
 from mapreel.core.nirvana import bitstream as bits
+from mapreel.core.nirvana import decode as decode_module
 from mapreel.core.nirvana.archive import Archive
 from mapreel.core.nirvana.config import FitConfig
 from mapreel.core.nirvana.encode import EncodeSettings, encode
@@ -329,6 +330,17 @@ def test_odd_sizes_and_short_last_groups(tmp_path, frames, height, width):
         assert [number for number, _ in opened.frames()] == list(shot.numbers)
         assert opened.frame(7).shape == (height, width, 3)
         assert opened.verify().whole
+
+
+def test_pictures_do_not_depend_on_how_many_patches_are_decoded_at_once(tmp_path, monkeypatch):
+    path = make(tmp_path / "wide.nirv", Shot(1, 70, 100))
+    with Archive(path) as opened:
+        whole = opened.frame(1001).astype(int)
+        one_patch = opened.header.network.floats_a_patch
+    for patches in (1, 2, 5):
+        monkeypatch.setattr(decode_module, "_FLOATS_AT_ONCE", patches * one_patch)
+        with Archive(path) as opened:
+            assert np.abs(opened.frame(1001) - whole).max() <= 1
 
 
 def test_same_settings_same_bytes_also_after_a_stop(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import struct
 from fractions import Fraction
 
@@ -13,7 +14,8 @@ import pytest
 
 from mapreel.core.contract.errors import ArchiveError, DamagedArchiveError, UnsupportedArchiveError
 from mapreel.core.nirvana import bitstream as bits
-from mapreel.core.nirvana.config import NetworkConfig
+from mapreel.core.nirvana.config import PRESETS, NetworkConfig
+from mapreel.core.nirvana.encode import EncodeSettings
 from mapreel.core.nirvana.means import block_means, pack_means, steps_away, unpack_means
 
 HEADER = bits.Header(
@@ -61,6 +63,35 @@ def test_lying_header_is_refused(field, value):
 def test_many_pixels_are_refused_although_each_side_is_allowed():
     with pytest.raises(UnsupportedArchiveError, match="pixels"):
         bits.Header.read(dataclasses.replace(HEADER, width=16384, height=16384).write())
+
+
+@pytest.mark.parametrize(
+    ("size_px", "network", "why"),
+    [
+        ((32, 32), NetworkConfig(hidden=2048, features=64, group_frames=32), "latents"),  # took 7 GB for one frame
+        ((32, 32), NetworkConfig(hidden=8, features=64, group_frames=3), "latents"),
+        ((512, 256), NetworkConfig(hidden=60), "latents"),
+        ((2048, 2048), NetworkConfig(hidden=512, features=2, group_frames=32), "group length"),
+    ],
+)
+def test_a_network_too_large_for_its_frames_is_refused(size_px, network, why):
+    width, height = size_px
+    with pytest.raises(UnsupportedArchiveError, match=why):
+        bits.Header.read(dataclasses.replace(HEADER, width=width, height=height, network=network).write())
+
+
+@pytest.mark.parametrize("group_frames", [1, 2, 3, 8, 16, 32])
+def test_every_network_that_is_chosen_can_be_read(group_frames):
+    sides = [1, 7, 32, 97, 256, 720, 1080, 1920, 4096, 8192, 16384]
+    settings = EncodeSettings(fit=PRESETS["draft"], fps=Fraction(24), group_frames=group_frames)
+    read = 0
+    for height, width in itertools.product(sides, sides):
+        if height * width > bits.MAX_FRAME_PX:
+            continue
+        header = dataclasses.replace(HEADER, width=width, height=height, network=settings.network((height, width)))
+        assert bits.Header.read(header.write()) == header
+        read += 1
+    assert read > 100
 
 
 def test_short_header_and_zero_rate_are_damage():

@@ -7,7 +7,14 @@ import dataclasses
 
 import pytest
 
-from mapreel.core.nirvana.config import LATENTS_PER_PIXEL, PRESETS, hidden_width, network_for, patch_grid
+from mapreel.core.nirvana.config import (
+    LATENTS_PER_PIXEL,
+    MAX_JOINED_FLOATS,
+    PRESETS,
+    hidden_width,
+    network_for,
+    patch_grid,
+)
 
 
 def test_uvg_settings_give_the_papers_counts():
@@ -26,7 +33,7 @@ def test_width_is_the_widest_within_the_ratio(height, width, frames):
     assert network.hidden == hidden_width(height, width, frames, network.features)
     assert network.latents <= 0.38 * pixels or network.hidden == 1
     wider = dataclasses.replace(network, hidden=network.hidden + 1)
-    assert wider.latents > LATENTS_PER_PIXEL * pixels or network.hidden == 2048
+    assert wider.latents > LATENTS_PER_PIXEL * pixels or wider.joined_floats > MAX_JOINED_FLOATS
 
 
 def test_street_size():
