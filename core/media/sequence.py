@@ -93,8 +93,8 @@ class ShotSequence:
         """One sentence that lists what was filled and how, or an empty string."""
         held = [number for number, there in self.filled.items() if there is not None]
         black = [number for number, there in self.filled.items() if there is None]
-        parts = [f"{_counted(held)} held from the nearest frame"] if held else []
-        parts += [f"{_counted(black)} black"] if black else []
+        parts = [f"{counted(held)} held from the nearest frame"] if held else []
+        parts += [f"{counted(black)} black"] if black else []
         return f"{self.source}: {' and '.join(parts)}, not on disk." if parts else ""
 
     @cached_property
@@ -246,7 +246,7 @@ def _fill(
         return {}
     if missing is MissingFrames.ERROR:
         raise GapError(
-            f"{_counted(gaps)} missing from {source}",
+            f"{counted(gaps)} missing from {source}",
             "render what is missing, leave it out with --frames, or choose --missing hold or --missing black",
             file=str(filed(gaps[0])),
             frame=gaps[0],
@@ -258,7 +258,8 @@ def _fill(
     return {number: int(ordered[place]) for number, place in zip(gaps, places, strict=True)}
 
 
-def _counted(numbers: list[int]) -> str:
+def counted(numbers: list[int]) -> str:
+    """`frame 7 is` or `3 frames (7-9) are`: how a sentence about frames begins."""
     listed = str(FrameRange.from_numbers(sorted(numbers)))
     if len(listed) > 200:
         listed = listed[:200].rsplit(",", 1)[0] + " …"

@@ -86,7 +86,6 @@ def save_model(
     tensors["looks.mean"] = torch.from_numpy(looks.mean)
     tensors["looks.samples"] = torch.from_numpy(looks.samples)
     tensors["looks.counts"] = torch.from_numpy(looks.counts)
-    classes = [{"id": i, "name": n} for i, n in zip(table.ids, table.names, strict=True)]
     header = {
         **story,
         "format": FORMAT_NAME,
@@ -94,7 +93,7 @@ def save_model(
         "name": name,
         "licence": licence,
         "config": json.dumps(asdict(generator.config)),
-        "classes": json.dumps(classes),
+        "classes": json.dumps(table.listed()),
     }
     write_atomically(path, safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, metadata=header))
 

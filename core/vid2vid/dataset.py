@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mapreel.core.contract.errors import GapError, InputError, MissingInputError, MixedSizesError
-from mapreel.core.contract.frames import find_sequence
+from mapreel.core.contract.frames import FoundSequence, find_sequence
 from mapreel.core.media.images import read_color
 from mapreel.core.media.labels import instance_edges, read_instance_map, read_label_map
 from mapreel.core.media.motion import read_motion
+from mapreel.core.media.sequence import counted
 from mapreel.core.media.warping import agreement, compose, warp_picture
 from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.inputs import ClassTable, FrameInputs, encode_frame, picture_to_tensor
@@ -28,6 +29,8 @@ from mapreel.core.vid2vid.looks import instance_means
 
 MIRRORED = 0.3
 """Share of streams that are mirrored left to right, coordinates included: more facades and cars from the same shot."""
+MAX_CLASSES = 256
+"""A shot in memory keeps class indices in 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,17 @@ def load_shot(folder: Path, table: ClassTable) -> TrainingShot:
     """Decode a training shot.
 
     Raises:
-        MissingInputError: `color` or `label` is not there, or a frame has no partner.
-        GapError: motion maps lead over frames that are not there.
+        InputError: more classes than MAX_CLASSES.
+        MissingInputError: `color` or `label` is not there, or a frame has no instance map or no motion.
+        GapError: a frame of `color` or `label` has no partner, or motion maps lead over frames that are not there.
         MixedSizesError: not all pictures have one size.
         UnknownLabelError: labels outside the class table.
     """
+    if len(table.ids) > MAX_CLASSES:
+        raise InputError(
+            f"a model can be trained on {MAX_CLASSES} classes at most, not on {len(table.ids)}",
+            "join classes in the label maps and the palette",
+        )
     color = find_sequence(folder / "color")
     label = find_sequence(folder / "label")
     numbers = tuple(sorted(set(color.numbers) & set(label.numbers)))
@@ -68,6 +77,8 @@ def load_shot(folder: Path, table: ClassTable) -> TrainingShot:
             "give at least two frames with the same numbers in both folders",
             file=str(folder),
         )
+    _refuse_unpaired(color, label)
+    _refuse_unpaired(label, color)
     classes = []
     for n in numbers:
         path = label.pattern.path(n)
@@ -80,6 +91,17 @@ def load_shot(folder: Path, table: ClassTable) -> TrainingShot:
     motions = _motions(folder, numbers, classes[0].shape)
     means, pixels = instance_means(np.stack(colors), stacked, instances, len(table.ids))
     return TrainingShot(np.stack(colors), stacked, instances, motions, means, pixels)
+
+
+def _refuse_unpaired(here: FoundSequence, other: FoundSequence) -> None:
+    alone = sorted(set(here.numbers) - set(other.numbers))
+    if alone:
+        raise GapError(
+            f"{counted(alone)} missing from {other.pattern.format()}",
+            "give every frame in both color and label",
+            file=str(other.pattern.path(alone[0])),
+            frame=alone[0],
+        )
 
 
 def _same_size(

@@ -24,6 +24,10 @@ class ClassTable:
         self._index = np.full(65536, -1, np.int32)
         self._index[list(ids)] = np.arange(len(ids))
 
+    def listed(self) -> list[dict[str, int | str]]:
+        """Ids and names in their order, as headers keep them."""
+        return [{"id": i, "name": n} for i, n in zip(self.ids, self.names, strict=True)]
+
     def indices(self, labels: NDArray[np.unsignedinteger], *, file: str, frame: int) -> NDArray[np.intp]:
         """Class indices of a label map [H, W].
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mapreel.core.contract.errors import InputError, OutputExistsError
+from mapreel.core.contract.errors import InputError, MissingInputError, OutputExistsError
 from mapreel.core.contract.frames import find_sequence
 from mapreel.core.contract.progress import JobContext
 from mapreel.core.device import pick_device
@@ -54,11 +54,16 @@ def run_train(
 
     Raises:
         InputError: the data cannot be used.
+        MissingInputError: there is no training in `out` to `resume`.
+        ModelMismatchError: the training to `resume` has other classes or another size.
         OutputExistsError: there is a training in `out` and `resume` was not asked for.
         CancelledError: the context asked for it; a checkpoint is written first.
     """
-    if not resume and (out / CHECKPOINT_FILE).exists():
+    there = (out / CHECKPOINT_FILE).exists()
+    if there and not resume:
         raise OutputExistsError(f"{out} holds a training already", "go on with --resume or choose another folder")
+    if resume and not there:
+        raise MissingInputError(f"there is no training in {out} to go on with", "check the folder or omit --resume")
     if not data:
         raise InputError("no training data is given", "give at least one folder with color and label")
     table = _class_table(data, palette)
@@ -67,14 +72,15 @@ def run_train(
     config = GeneratorConfig(classes=len(table.ids), width=width, height=height)
     device = pick_device()
     plan = TrainingPlan(steps=steps)
-    trainer = Trainer(out, config, plan, shots, device, lpips_squeeze(perceptual, device) if perceptual else None)
+    trainer = Trainer(
+        out, config, plan, shots, table, device, lpips_squeeze(perceptual, device) if perceptual else None
+    )
     if resume:
         trainer.resume()
     trainer.run(context)
     model = trainer.export(
         out / "model",
         name=name or out.name,
-        table=table,
         licence=licence,
         story={"data": json.dumps([d.name for d in data]), **(story or {})},
     )

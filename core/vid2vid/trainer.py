@@ -77,13 +77,14 @@ class Trainer:
         config: GeneratorConfig,
         plan: TrainingPlan,
         shots: list[TrainingShot],
+        table: ClassTable,
         device: torch.device,
         perceptual: LpipsSqueeze | None = None,
     ) -> None:
         check_shots(shots, config)
         torch.manual_seed(plan.seed)
         self.folder, self.config, self.plan, self.shots, self.device = folder, config, plan, shots, device
-        self.perceptual = perceptual
+        self.table, self.perceptual = table, perceptual
         self.generator = _to(Generator(config), device)
         self.averaged = _to(Generator(config), device).eval().requires_grad_(False)
         self.averaged.load_state_dict(self.generator.state_dict())
@@ -245,27 +246,27 @@ class Trainer:
         header = {
             "step": str(self.step),
             "config": json.dumps(asdict(self.config)),
+            "classes": json.dumps(self.table.listed()),
             "plan": json.dumps(asdict(self.plan)),
         }
         # a copy, because averaged and trained weights may share memory layouts safetensors refuses
         own = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
         write_atomically(self.folder / CHECKPOINT_FILE, safetensors.torch.save(own, metadata=header))
 
-    def resume(self) -> bool:
-        """Go on from the folder's checkpoint; False when there is none.
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint.
 
         Raises:
             DamagedModelError: the checkpoint cannot be read.
-            ModelMismatchError: it belongs to a generator of another shape.
+            ModelMismatchError: it belongs to a generator of another shape or to other classes.
         """
         path = self.folder / CHECKPOINT_FILE
-        if not path.is_file():
-            return False
         try:
             with safetensors.safe_open(str(path), "pt") as file:
                 header = file.metadata() or {}
                 tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a mapping
             step, config = int(header["step"]), json.loads(header["config"])
+            classes = json.loads(header.get("classes", "null"))  # older checkpoints do not say
         except (safetensors.SafetensorError, OSError, KeyError, ValueError) as exc:
             raise DamagedModelError(
                 f"the checkpoint {path} cannot be read", "remove it to start anew", detail=str(exc), file=str(path)
@@ -276,12 +277,17 @@ class Trainer:
                 "train into another folder or use the same settings",
                 file=str(path),
             )
+        if classes is not None and classes != self.table.listed():
+            raise ModelMismatchError(
+                f"the checkpoint {path} was trained on classes with other ids or names",
+                "give the same shots and the same --palette or train into another folder",
+                file=str(path),
+            )
         for prefix, module in self._modules().items():
             load_strictly(module, _under(tensors, prefix), path)
         for prefix, optimizer in self._optimizers().items():
             _load_optimizer(optimizer, _under(tensors, prefix))
         self.step = step
-        return True
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "averaged": self.averaged, "critic": self.critic}
@@ -289,14 +295,14 @@ class Trainer:
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"adam": self.optimizer, "critic_adam": self.critic_optimizer}
 
-    def export(self, path: Path, *, name: str, table: ClassTable, licence: str, story: dict[str, str]) -> Path:
+    def export(self, path: Path, *, name: str, licence: str, story: dict[str, str]) -> Path:
         """Write the averaged weights as a model that renders; `path` is its folder."""
         path.mkdir(parents=True, exist_ok=True)
         save_model(
             path / MODEL_FILE,
             name=name,
             generator=self.averaged,
-            table=table,
+            table=self.table,
             looks=gather_looks([(s.means, s.pixels) for s in self.shots]),
             licence=licence,
             story={**story, "steps": str(self.step)},

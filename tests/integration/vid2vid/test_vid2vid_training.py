@@ -72,8 +72,8 @@ def shot(street):
     return load_shot(street, TABLE)
 
 
-def make_trainer(folder, shot, plan=PLAN, config=CONFIG):
-    return Trainer(folder, config, plan, [shot], CPU)
+def make_trainer(folder, shot, plan=PLAN, config=CONFIG, table=TABLE):
+    return Trainer(folder, config, plan, [shot], table, CPU)
 
 
 def streams_of(shot, count=2, seed=1):
@@ -224,7 +224,13 @@ def spoil_numbers(folder):
         ),
         (lambda f: (f / "instance" / "1009.png").unlink(), MissingInputError, "1009"),
         (lambda f: (f / "motion" / "1009.exr").unlink(), MissingInputError, "1009"),
-        (lambda f: (f / "label" / "1009.png").unlink(), GapError, "1008"),
+        (lambda f: (f / "label" / "1009.png").unlink(), GapError, "frame 1009 is missing from"),
+        (lambda f: [(f / "color" / f"{n}.png").unlink() for n in (1003, 1009)], GapError, "2 frames (1003,1009) are"),
+        (
+            lambda f: [(f / kind / "1009.png").unlink() for kind in ("color", "label")],
+            GapError,
+            "a gap after frame 1008",
+        ),
         (lambda f: write_png(f / "label" / "1009.png", np.full((48, 80), 4, np.uint8)), UnknownLabelError, "1009"),
     ],
 )
@@ -233,6 +239,12 @@ def test_a_training_shot_that_cannot_be_used(own_street, spoil, kind, said):
     with pytest.raises(kind) as caught:
         load_shot(own_street, TABLE)
     assert said in str(caught.value)
+
+
+def test_more_classes_than_a_shot_in_memory_can_tell_apart(street):
+    table = ClassTable(tuple(range(257)), tuple(f"class {i}" for i in range(257)))
+    with pytest.raises(InputError, match="256 classes at most, not on 257"):
+        load_shot(street, table)
 
 
 def test_shots_must_have_the_size_of_the_model(shot):
@@ -277,7 +289,7 @@ def test_a_short_training_learns_and_logs_every_term(shot, tmp_path, listener, m
 def test_the_perceptual_term_joins_when_its_weights_are_given(shot, tmp_path):
     from mapreel.core.quality import lpips_squeeze
 
-    made = Trainer(tmp_path, CONFIG, PLAN, [shot], CPU, lpips_squeeze(LPIPS))
+    made = Trainer(tmp_path, CONFIG, PLAN, [shot], TABLE, CPU, lpips_squeeze(LPIPS))
     terms = [made.train_step(streams_of(shot)) for _ in range(2)]
     assert all(t["perceptual"] > 0 for t in terms)
 
@@ -302,7 +314,7 @@ def test_a_resume_continues_with_the_very_same_state(shot, tmp_path):
         made.train_step(streams_of(shot))
     made.save()
     resumed = make_trainer(tmp_path, shot)
-    assert resumed.resume() is True
+    resumed.resume()
     assert resumed.step == 3
     assert len([k for k in state(made) if k.startswith("adam.")]) > 0
     assert len([k for k in state(made) if k.startswith("critic_adam.")]) > 0
@@ -312,8 +324,35 @@ def test_a_resume_continues_with_the_very_same_state(shot, tmp_path):
     assert_same(state(made), state(resumed))
 
 
-def test_without_a_checkpoint_there_is_nothing_to_resume(shot, tmp_path):
-    assert make_trainer(tmp_path, shot).resume() is False
+def test_without_a_checkpoint_there_is_nothing_to_resume(street, tmp_path):
+    with pytest.raises(MissingInputError, match=r"there is no training in .*nowhere to go on with"):
+        run_train([street], tmp_path / "nowhere", steps=1, context=SilentContext(), resume=True)
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [ClassTable((0, 1, 5, 8), TABLE.names), ClassTable(TABLE.ids, ("sky", "road", "car", "tree"))],
+    ids=["ids", "names"],
+)
+def test_a_checkpoint_of_other_classes_is_refused(shot, tmp_path, other):
+    make_trainer(tmp_path, shot).save()
+    with pytest.raises(ModelMismatchError, match="other ids or names"):
+        make_trainer(tmp_path, shot, table=other).resume()
+
+
+def test_an_older_checkpoint_that_names_no_classes_is_gone_on_with(shot, tmp_path):
+    made = make_trainer(tmp_path, shot)
+    made.train_step(streams_of(shot))
+    made.save()
+    path = tmp_path / CHECKPOINT_FILE
+    data = path.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    assert json.loads(header.pop("classes")) == TABLE.listed()
+    path.write_bytes(safetensors.torch.save(safetensors.torch.load(data), metadata=header))
+    resumed = make_trainer(tmp_path, shot)
+    resumed.resume()
+    assert_same(state(made), state(resumed))
 
 
 def test_a_cancel_leaves_a_checkpoint_to_go_on_from(shot, tmp_path, listener):
@@ -337,7 +376,7 @@ def test_a_training_that_goes_astray_keeps_its_last_checkpoint(shot, tmp_path, m
     with pytest.raises(InternalError, match="step 3: l1 is no number"):
         made.run(listener())
     resumed = make_trainer(tmp_path, shot)
-    assert resumed.resume() is True
+    resumed.resume()
     assert resumed.step == 2
 
 
