@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import torch
 
-from mapreel.core.contract.errors import UsageError
+from mapreel.core.contract.errors import MapreelError, UsageError
 
 
 def pick_device(name: str | None = None) -> torch.device:
@@ -43,3 +45,21 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
+
+
+@contextlib.contextmanager
+def memory_guard(doing: str) -> Iterator[None]:
+    """Say in one sentence that the memory is full, which torch does on the processor by a RuntimeError.
+
+    doing: "decode frames of 512 x 256 px". Raises MapreelError; anything else passes as it is.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        said = str(error).lower()
+        full = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not (full or "defaultcpuallocator" in said or "out of memory" in said):
+            raise
+        raise MapreelError(
+            f"there is not enough memory to {doing}", "close other programs or take a smaller size", detail=str(error)
+        ) from error

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from mapreel.core.contract.errors import ArchiveError, DamagedArchiveError, InputError, MissingInputError
+from mapreel.core.device import memory_guard
 from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana.decode import decode_pictures
 from mapreel.core.nirvana.groups import unpack_group
@@ -208,17 +209,17 @@ class Archive:
         kept = self._last.pictures.get(group)
         if kept is not None:
             return kept
-        coded = self.symbols(group)
         head = self.header
-        pictures = decode_pictures(
-            head.network,
-            coded,
-            head.height,
-            head.width,
-            len(head.frames_of(group)),
-            name=self._groups[group].name,
-            device=self._device,
-        )
+        with memory_guard(f"decode frames of {head.width} x {head.height} px"):
+            pictures = decode_pictures(
+                head.network,
+                self.symbols(group),
+                head.height,
+                head.width,
+                len(head.frames_of(group)),
+                name=self._groups[group].name,
+                device=self._device,
+            )
         self._last.pictures = {group: pictures}
         return pictures
 

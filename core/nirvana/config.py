@@ -12,9 +12,7 @@ PATCH_PX = 32
 LATENTS_PER_PIXEL = 2_360_320 / (1920 * 1080 * 3)
 MAX_HIDDEN = 2048
 MAX_FEATURES = 64
-MAX_JOINED_FLOATS = (
-    1 << 27
-)  # 512 MiB for the largest matrix that a decoder makes of a network, whatever the frame's size
+MAX_JOINED_FLOATS = 1 << 27  # 512 MiB for the largest matrix that a decoder makes of a network
 _PAPER_FEATURES = 16
 _LEAST_FEATURES = 8
 

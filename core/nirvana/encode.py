@@ -18,6 +18,7 @@ from torch import Tensor
 from mapreel.core.contract.errors import UnsupportedFileError
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.takes import write_atomically
+from mapreel.core.device import memory_guard
 from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana.config import FitConfig, NetworkConfig, network_for
 from mapreel.core.nirvana.decode import decode_pictures
@@ -115,7 +116,8 @@ class _Encoder:
         frames = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255.0
         previous = None if self.header.is_intra(group) else self.previous
         if finished is None:
-            finished = self._fit(group, previous, frames)
+            with memory_guard(f"encode frames of {self.header.width} x {self.header.height} px"):
+                finished = self._fit(group, previous, frames)
             self.work.save(group, self.sources[-1], finished)
         elif group == self._kept:
             self._kept += 1

@@ -17,6 +17,7 @@ from mapreel.core.contract.errors import (
     CancelledError,
     DamagedArchiveError,
     InputError,
+    MapreelError,
     MissingInputError,
     UnsupportedArchiveError,
 )
@@ -24,6 +25,7 @@ from mapreel.core.contract.progress import SilentContext
 from mapreel.core.nirvana import archive as archive_module
 from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana import decode as decode_module
+from mapreel.core.nirvana import encode as encode_module
 from mapreel.core.nirvana.archive import Archive
 from mapreel.core.nirvana.config import FitConfig
 from mapreel.core.nirvana.encode import EncodeSettings, encode
@@ -341,6 +343,25 @@ def test_pictures_do_not_depend_on_how_many_patches_are_decoded_at_once(tmp_path
         monkeypatch.setattr(decode_module, "_FLOATS_AT_ONCE", patches * one_patch)
         with Archive(path) as opened:
             assert np.abs(opened.frame(1001) - whole).max() <= 1
+
+
+def test_memory_that_torch_cannot_get_is_one_sentence(archive, tmp_path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        torch.empty(1 << 50)
+
+    monkeypatch.setattr(decode_module, "basis_images", full)
+    monkeypatch.setattr(encode_module, "fit_group", full)
+    with Archive(archive) as opened, pytest.raises(MapreelError, match="memory to decode frames of 40 x 24 px") as seen:
+        opened.frame(1001)
+    assert "\n" not in str(seen.value)
+    with pytest.raises(MapreelError, match="memory to encode frames of 40 x 24 px"):
+        make(tmp_path / "full.nirv", Shot(1, 24, 40))
+
+
+def test_other_faults_of_torch_stay_faults(archive, monkeypatch):
+    monkeypatch.setattr(decode_module, "basis_images", lambda *_: torch.ones(2) @ torch.ones(3))
+    with Archive(archive) as opened, pytest.raises(RuntimeError, match="size"):
+        opened.frame(1001)
 
 
 def test_same_settings_same_bytes_also_after_a_stop(tmp_path):
