@@ -106,14 +106,14 @@ class Archive:
         self.numbers = bits.unpack_numbers(bits.read_payload(self._file, numbers), self.header.frames)
         self._place = {number: index for index, number in enumerate(self.numbers)}
         self.repaired: str | None = None
+        self._after_index = numbers.end + bits.index_bytes(self.header.groups) + bits.CHUNK_OVERHEAD_BYTES
         try:
             index = self._chunk(numbers.end, bits.INDEX, file_bytes)
             self._groups, self._means = bits.unpack_index(bits.read_payload(self._file, index), self.header, index.end)
             at = (self._means[-1] or self._groups[-1]).end
         except DamagedArchiveError as error:
             self.repaired = str(error)
-            after = numbers.end + bits.index_bytes(self.header.groups) + bits.CHUNK_OVERHEAD_BYTES
-            self._groups, self._means, at = self._walk(after, file_bytes)
+            self._groups, self._means, at = self._walk(self._after_index, file_bytes)
         while at < file_bytes:  # parts that later versions add; an unknown one that is required is refused here
             at = bits.read_chunk_head(self._file, at, file_bytes).end
 
@@ -235,6 +235,7 @@ class Archive:
             if why:
                 faults.append(why)
                 lost += [self.numbers[index] for index in self.header.frames_of(group)]
+        faults += self._other_faults()
         return Verdict(tuple(faults), tuple(lost), self.header.groups, compared)
 
     def _fault(self, group: int) -> tuple[str | None, bool]:
@@ -256,6 +257,25 @@ class Archive:
             other = f"Group {group} decodes to other pictures than where it was written"
             return f"{other} (a block is {away} or more steps away).", True
         return None, True
+
+    def _other_faults(self) -> Iterator[str]:
+        """What is wrong with the parts that the index does not list: those of later versions."""
+        listed = [chunk for pair in zip(self._groups, self._means, strict=True) for chunk in pair if chunk is not None]
+        starts = [self._after_index, *(chunk.end for chunk in listed)]
+        ends = [*(chunk.offset for chunk in listed), self.header.total_bytes]
+        for start, end in zip(starts, ends, strict=True):
+            at = start
+            while at < end:
+                try:
+                    chunk = bits.read_chunk_head(self._file, at, end)
+                except ArchiveError as error:
+                    yield str(error)
+                    break  # where the next one begins is not known
+                at = chunk.end
+                try:
+                    bits.read_payload(self._file, chunk)
+                except ArchiveError as error:
+                    yield str(error)
 
     def _compare_head(self, listed: bits.Chunk) -> None:
         try:

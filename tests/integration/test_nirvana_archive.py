@@ -301,19 +301,32 @@ def test_newer_version_and_unknown_parts(archive, tmp_path):
     newer = struct.pack("<8sHH", bits.MAGIC, 2, 0)
     with pytest.raises(UnsupportedArchiveError, match="version 2"):
         Archive(written(tmp_path, newer + struct.pack("<I", zlib.crc32(newer)) + data[16:]))
-    for kind, outcome in ((b"tail", None), (b"TAIL", UnsupportedArchiveError)):
-        extra = bits.pack_chunk(kind, 0, b"later")
-        head = bytearray(data[32 : 32 + 48])
-        struct.pack_into("<Q", head, 0, len(data) + len(extra))
-        size = struct.unpack_from("<I", data, 16 + 8)[0]
-        changed = data[:16] + bits.pack_chunk(bits.HEAD, 0, bytes(head[:size])) + data[16 + size + 20 :] + extra
-        path = written(tmp_path, changed)
-        if outcome is None:
-            with Archive(path) as opened:
-                assert opened.frame(1001).shape == (24, 40, 3)
-        else:
-            with pytest.raises(outcome, match="TAIL"):
-                Archive(path)
+    with Archive(written(tmp_path, longer(data, bits.pack_chunk(b"tail", 0, b"later")))) as opened:
+        assert opened.frame(1001).shape == (24, 40, 3)
+        assert opened.verify().whole
+    with pytest.raises(UnsupportedArchiveError, match="TAIL"):
+        Archive(written(tmp_path, longer(data, bits.pack_chunk(b"TAIL", 0, b"later"))))
+
+
+def longer(data: bytes, extra: bytes) -> bytes:
+    """`data` with further chunks at its end, which its header knows of."""
+    size = struct.unpack_from("<I", data, 16 + 8)[0]
+    head = bytearray(data[32 : 32 + size])
+    struct.pack_into("<Q", head, 0, len(data) + len(extra))
+    return data[:16] + bits.pack_chunk(bits.HEAD, 0, bytes(head)) + data[16 + size + 20 :] + extra
+
+
+@pytest.mark.parametrize(("from_end", "part"), [(1, "tail"), (5, "tail"), (26, "note")])
+def test_verify_reads_the_parts_of_later_versions_too(archive, tmp_path, from_end, part):
+    """A bit in the checksum of the last one, in its payload, or in the checksum of the one before."""
+    parts = bits.pack_chunk(b"note", 0, b"long ago") + bits.pack_chunk(b"tail", 0, b"later")
+    data = bytearray(longer(archive.read_bytes(), parts))
+    data[-from_end] ^= 1
+    with Archive(written(tmp_path, bytes(data))) as opened:
+        verdict = opened.verify()
+    assert len(verdict.faults) == 1
+    assert part in verdict.faults[0]
+    assert verdict.lost_frames == ()
 
 
 def test_frames_that_cannot_fit(archive, tmp_path):
