@@ -100,27 +100,25 @@ def measure_lpips(model: str, shot: Path, weights: Path, pictures: Path | None) 
 
 def measure_archive(folder: Path, source: Path, frames: str | None, preset: Preset, show: Show) -> dict[str, Any]:
     """PSNR, bits per pixel and seconds of an archive: encoded to a file, decoded from it, compared with the source."""
-    import numpy as np
-
     from mapreel.core.media.images import read_color
-    from mapreel.core.quality import psnr
+    from mapreel.core.quality import mean_psnr
 
     archive, decoded = folder / "shot.nirv", folder / "decoded"
     encoded = run(EncodeRequest(source=str(source), out=str(archive), frames=frames, preset=preset), show)
     found = run(DecodeRequest(archive=str(archive), out=str(decoded)), show)
     before, after = find_sequence(source).pattern, find_sequence(decoded)
-    values = [
-        psnr(read_color(before.path(n), frame=n), read_color(after.pattern.path(n), frame=n)) for n in after.numbers
-    ]
+    quality_db = mean_psnr(
+        (read_color(before.path(n), frame=n), read_color(after.pattern.path(n), frame=n)) for n in after.numbers
+    )
     height, width = read_color(after.pattern.path(after.numbers[0])).shape[:2]
     size = archive.stat().st_size
     return {
-        "frames": len(values),
+        "frames": len(after.numbers),
         "width": width,
         "height": height,
         "bytes": size,
-        "bits_per_pixel": 8 * size / (len(values) * height * width),
-        "psnr_db": float(np.mean(values)),
+        "bits_per_pixel": 8 * size / (len(after.numbers) * height * width),
+        "psnr_db": quality_db,
         "encode_seconds": encoded["wall_seconds"],
         "decode_seconds": found["wall_seconds"],
     }

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapreel.core.contract.errors import DamagedFileError, MissingInputError, UnknownLabelError, UnsupportedFileError
+from mapreel.core.contract.errors import DamagedFileError, MissingInputError, UnsupportedFileError
 from mapreel.core.media.files import read_file
 
 FORMAT = "mapreel-palette"
@@ -40,11 +40,6 @@ class Palette:
     classes: tuple[PaletteClass, ...]
 
     @cached_property
-    def ids(self) -> frozenset[int]:
-        """All class ids."""
-        return frozenset(entry.id for entry in self.classes)
-
-    @cached_property
     def lookup(self) -> NDArray[np.uint8]:
         """Colour of every id, [N, 3] uint8, magenta where no class is; the last row is for all ids beyond."""
         table = np.empty((self.classes[-1].id + 2, 3), np.uint8)
@@ -52,10 +47,6 @@ class Palette:
         for entry in self.classes:
             table[entry.id] = entry.color
         return table
-
-    def class_name(self, label: int) -> str:
-        """The class's name, or its number where the palette has none."""
-        return next((entry.name for entry in self.classes if entry.id == label), str(label))
 
 
 def palette_names() -> tuple[str, ...]:
@@ -81,28 +72,6 @@ def load_palette(name_or_file: str | Path) -> Palette:
             f"the palette {text} is no JSON", "mend it in a text editor", detail=str(error), file=str(path)
         ) from error
     return _parse(content, text, path)
-
-
-def unknown_labels(label_map: NDArray[np.uint16], palette: Palette) -> tuple[int, ...]:
-    """Ids in the map that the palette does not have, ascending."""
-    present = np.flatnonzero(np.bincount(label_map.ravel()))
-    return tuple(int(label) for label in present if int(label) not in palette.ids)
-
-
-def require_known_labels(label_map: NDArray[np.uint16], palette: Palette, *, file: str, frame: int) -> None:
-    """Raises UnknownLabelError that names file, frame and the unknown ids; does nothing where all are known."""
-    unknown = unknown_labels(label_map, palette)
-    if not unknown:
-        return
-    listed = ", ".join(str(label) for label in unknown[:8]) + (" …" if len(unknown) > 8 else "")
-    ids = f"{palette.classes[0].id} to {palette.classes[-1].id}"
-    count = int(np.isin(label_map, unknown).sum())
-    raise UnknownLabelError(
-        f"frame {frame} ({Path(file).name}) has {count} pixels with the unknown label ids {listed}",
-        f"use the ids of the palette {palette.name} ({ids}) or give the palette of these maps",
-        file=file,
-        frame=frame,
-    )
 
 
 def colorize(label_map: NDArray[np.integer], palette: Palette) -> NDArray[np.uint8]:

@@ -143,18 +143,6 @@ def open_maps(
     )
 
 
-def require_equal_sizes(first: ShotSequence, *others: ShotSequence) -> None:
-    """Raises MixedSizesError that names both kinds of map and their sizes when they do not fit each other."""
-    for other in others:
-        if other.size != first.size:
-            raise MixedSizesError(
-                f"the {other.kind} maps {other.source} are {other.size[1]}x{other.size[0]}, the {first.kind} maps "
-                f"{first.source} are {first.size[1]}x{first.size[0]}",
-                "render all maps of a shot at one size",
-                file=other.source,
-            )
-
-
 @dataclass
 class _MovieReader:
     """Reads frames of a movie by number; forwards without cost, a step back starts anew."""

@@ -21,7 +21,7 @@ from mapreel.core.contract.errors import (
 from mapreel.core.contract.frames import FrameRange, MissingFrames
 from mapreel.core.media.images import write_exr, write_png
 from mapreel.core.media.movies import MovieWriter
-from mapreel.core.media.sequence import MapKind, open_maps, require_equal_sizes
+from mapreel.core.media.sequence import MapKind, open_maps
 
 
 def ids(number: int, shape=(6, 8)) -> np.ndarray:
@@ -131,15 +131,6 @@ def test_mixed_sizes_name_both_frames_and_sizes(tmp_path):
     with pytest.raises(MixedSizesError, match="frame 1 is 8x6, frame 3 is 20x10") as caught:
         open_maps(folder, "label")
     assert caught.value.frame == 3
-
-
-def test_maps_of_one_shot_that_do_not_fit_each_other(tmp_path):
-    label = open_maps(shot(tmp_path / "label", [1, 2]), "label")
-    same = open_maps(shot(tmp_path / "instance", [1, 2]), "instance")
-    small = open_maps(shot(tmp_path / "small", [1, 2], shape=(3, 4)), "instance")
-    require_equal_sizes(label, same)
-    with pytest.raises(MixedSizesError, match=r"instance maps .*small.* are 4x3, the label maps .*label.* are 8x6"):
-        require_equal_sizes(label, same, small)
 
 
 def test_a_file_that_changes_its_size_while_the_shot_is_read(tmp_path):

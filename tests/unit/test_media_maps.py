@@ -13,7 +13,6 @@ from mapreel.core.contract.errors import (
     DamagedFileError,
     InputError,
     MissingInputError,
-    UnknownLabelError,
     UnsupportedFileError,
 )
 from mapreel.core.media.labels import instance_edges, read_label_map
@@ -22,8 +21,6 @@ from mapreel.core.media.palettes import (
     colorize,
     load_palette,
     palette_names,
-    require_known_labels,
-    unknown_labels,
 )
 from mapreel.core.media.sheets import BACKGROUND, contact_sheet
 
@@ -60,7 +57,6 @@ def test_the_street_palette_has_the_twelve_classes_in_distinct_colours():
     assert [entry.name for entry in palette.classes] == STREET
     assert [entry.id for entry in palette.classes] == list(range(12))
     assert "street" in palette_names()
-    assert palette.class_name(6) == "car"
     colors = np.array([entry.color for entry in palette.classes], float)
     apart = np.linalg.norm(colors[:, None] - colors[None], axis=2)[~np.eye(12, dtype=bool)]
     assert apart.min() > 40  # of 441: no two classes can be mistaken on a screen
@@ -73,17 +69,6 @@ def test_colorize_paints_classes_and_marks_what_it_does_not_know():
     assert tuple(painted[0, 0]) == palette.classes[0].color
     assert tuple(painted[0, 1]) == palette.classes[11].color
     assert tuple(painted[1, 0]) == tuple(painted[1, 1]) == UNKNOWN_COLOR
-
-
-def test_unknown_labels_are_counted_and_named():
-    labels = np.array([[0, 5, 12], [33, 33, 1]], np.uint16)
-    palette = load_palette("street")
-    assert unknown_labels(labels, palette) == (12, 33)
-    with pytest.raises(UnknownLabelError) as caught:
-        require_known_labels(labels, palette, file="label/0042.png", frame=42)
-    text = str(caught.value)
-    assert all(part in text for part in ("frame 42", "0042.png", "3 pixels", "12, 33", "0 to 11"))
-    require_known_labels(labels[:, :2] % 12, palette, file="label/0042.png", frame=42)
 
 
 def write_palette(folder: Path, **changes) -> Path:
