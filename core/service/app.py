@@ -27,7 +27,7 @@ from mapreel.core.contract.errors import (
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.paths import inside_roots
 from mapreel.core.contract.proof import NONCE, service_proof
-from mapreel.core.contract.requests import request_from_json
+from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, RenderRequest, VerifyRequest, request_from_json
 from mapreel.core.contract.state_folder import PROTOCOL
 from mapreel.core.contract.strict_json import parse_json
 from mapreel.core.contract.takes import claim_take, is_file_take, release_take, resume_take
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 _KEY = re.compile(r"[0-9a-zA-Z_-]{8,64}")
 _NUMBER = re.compile(r"[0-9]{1,15}")
+_QUEUED = (RenderRequest, EncodeRequest, DecodeRequest, VerifyRequest)  # the others are answered by their own commands
 _STATUS: list[tuple[type[MapreelError], int]] = [
     (UsageError, 400),
     (UnknownJobError, 404),
@@ -110,6 +111,8 @@ def submit(service: Service, body: Any) -> dict[str, Any]:
     if not isinstance(priority, int) or isinstance(priority, bool) or not -100 <= priority <= 100:
         raise UsageError("the priority is no number from -100 to 100", "leave it out")
     request = request_from_json(body.get("request"))
+    if not isinstance(request, _QUEUED):
+        raise UsageError(f"the queue takes no request of the type {request.kind}", "use the command of that name")
     for name, path in request.paths():
         if not inside_roots(path, service.settings.roots):
             raise UsageError(f"the path of {name} lies outside the configured folders", "choose another", file=path)

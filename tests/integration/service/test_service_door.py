@@ -157,6 +157,8 @@ HOSTILE = {
     "device": submission({"type": "render", "labels": "\\\\?\\C:\\x", "model": "street", "out": "/o"}),
     "share without a root": submission({"type": "render", "labels": "//server/x", "model": "street", "out": "/o"}),
     "unknown type": submission({"type": "eval", "source": "/x"}),
+    "a type that no job has": submission({"type": "inspect", "source": "/x"}),
+    "a type that no job has, with a take": submission({"type": "train", "data": ["/x"], "out": "/o", "steps": 1}),
     "huge range": submission(
         {"type": "render", "labels": "/x", "model": "street", "out": "/o", "frames": "1-999999999"}
     ),
