@@ -16,7 +16,7 @@ from pathlib import Path
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
-from mapreel.core.contract.errors import MapreelError, UsageError
+from mapreel.core.contract.errors import MapreelError, ServiceError, UsageError
 from mapreel.core.contract.job_view import progress_from_json
 from mapreel.core.contract.jobs import AttemptState, JobState
 from mapreel.core.contract.paths import inside_roots
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 TICK_S = 0.5
 PROGRESS_S = 0.5  # progress is written to the database at most this often
 RETRY_S = 1.0  # after the database refused a write
+MAX_LOCKED_OUT = 4  # attempts in a row that found an earlier compute process alive, each after half a minute
 
 
 @dataclass
@@ -59,6 +60,7 @@ class BatchLane:
         self._log = log
         self._inbox: queue.SimpleQueue[tuple[ComputeProcess | None, dict[str, Any]]] = queue.SimpleQueue()
         self._process: ComputeProcess | None = None
+        self._locked_out = 0  # attempts in a row that an earlier compute process kept from starting
         self._idle_since_s = time.monotonic()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._live, name="batch lane")
@@ -174,6 +176,8 @@ class BatchLane:
         kind = message["type"]
         if kind == "closed":
             return self._crashed(running)
+        if kind == "ready":
+            self._locked_out = 0
         if kind == "beat":
             running.silent_s = message["silent_s"]
         if (message.get("job"), message.get("attempt")) != (running.claim.job, running.claim.attempt):
@@ -235,7 +239,14 @@ class BatchLane:
         process = running.process
         story, tail = process.story(), process.tail()
         self._drop(end=False)
-        return Outcome(AttemptState.CRASHED, f"the compute process {story}", tail, counts=process.blames_the_job)
+        if process.blames_the_job:
+            return Outcome(AttemptState.CRASHED, f"the compute process {story}", tail)
+        self._locked_out += 1
+        what = "an earlier compute process has not ended yet"
+        if self._locked_out < MAX_LOCKED_OUT:
+            return Outcome(AttemptState.CRASHED, what, tail, counts=False)
+        error = ServiceError(what, "end it (a disk that does not answer may hold it) or restart the machine")
+        return Outcome(AttemptState.FAILED, what, tail, error=error.to_dict())
 
     def _hung(self, what: str) -> Outcome:
         tail = self._process.tail() if self._process else ""

@@ -10,12 +10,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import structlog
 from service_runners import frame_bytes
 
-from mapreel.core.contract.jobs import JobState
+from mapreel.core.contract.errors import error_from_dict
+from mapreel.core.contract.jobs import AttemptState, JobState
+from mapreel.core.contract.state_folder import state_folder
+from mapreel.core.service.compute_process import ComputePlan
 from mapreel.core.service.locks import hold_lock
 from mapreel.core.service.process_tree import STILL_LOCKED, kill_tree, start_child
+from mapreel.core.service.supervisor import MAX_LOCKED_OUT, BatchLane
+from mapreel.core.settings import load_settings
 
 DICE = random.Random(20)
 
@@ -88,10 +95,10 @@ def test_kill_of_the_compute_process_at_random_points(house, monkeypatch):
 
 def test_kill_of_the_service_at_random_points_while_a_client_waits(house):
     with house.client() as client:
-        job = client.submit(house.request(frames=60, pause_s=0.05))
+        job = client.submit(house.request(frames=150, pause_s=0.05))  # enough for a machine that lets us wait
         kills, orphans = 0, []
         for event in client.watch(job.id):
-            if event.kind == "progress" and kills < 2 and event.job.progress.done < 60:
+            if event.kind == "progress" and kills < 2 and event.job.progress.done < 150:
                 time.sleep(DICE.uniform(0, 0.05))
                 pid = house.endpoint()["pid"]
                 orphans += [child for child in house.processes() if child != pid]
@@ -101,7 +108,7 @@ def test_kill_of_the_service_at_random_points_while_a_client_waits(house):
                 assert halves(job.take) == []
         ended = client.show(job.id)
         assert (ended.state, kills) == (JobState.FINISHED, 2)
-        assert whole(job.take, 60)
+        assert whole(job.take, 150)
         tries = ended.data["tries"]
         assert [one["state"] for one in tries] == ["crashed"] * 2 + ["done"]
         assert tries[0]["reason"] == "the service ended in mid-job"
@@ -167,3 +174,17 @@ def test_a_compute_process_that_finds_another_one_ends_and_blames_no_job(quick_f
             kill_tree(child.process)
             child.channel.close()
     assert b"another compute process" in words.read_bytes()
+
+
+def test_a_compute_process_that_never_ends_is_said_to_who_waits(quick_folder):
+    """The job fails with a sentence after some attempts that found the lock held; a start that works forgets them."""
+    lane = BatchLane(None, ComputePlan(state_folder(quick_folder), load_settings()), structlog.get_logger())
+    process = SimpleNamespace(story=lambda: "ended with exit code 71", tail=lambda: "", blames_the_job=False)
+    running = SimpleNamespace(process=process, claim=SimpleNamespace(job="job", attempt=1))
+    closed = {"type": "closed"}
+    for _ in range(2):
+        outcomes = [lane._handle(running, closed) for _ in range(MAX_LOCKED_OUT)]
+        assert [one.state for one in outcomes] == [AttemptState.CRASHED] * (MAX_LOCKED_OUT - 1) + [AttemptState.FAILED]
+        assert not any(one.counts for one in outcomes[:-1])
+        assert "an earlier compute process has not ended yet; end it" in str(error_from_dict(outcomes[-1].error))
+        assert lane._handle(running, {"type": "ready", "pid": 1}) is None
