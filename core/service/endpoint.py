@@ -8,34 +8,34 @@ import os
 import secrets
 import stat
 import sys
-from typing import TYPE_CHECKING
 
 from mapreel.core.contract.errors import MapreelError, ServiceError, ServiceNotTrustedError, disk_error
 from mapreel.core.contract.state_folder import ENDPOINT_FORMAT, PROTOCOL, StateFolder, read_token
 from mapreel.core.contract.takes import write_atomically
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 TOKEN_BYTES = 32
 
 
 def prepare_folder(folder: StateFolder) -> None:
-    """Make the state folder with mode 0700. Raises ServiceError when it is not ours or cannot be made private."""
+    """Make the state folder with mode 0700. Raises ServiceError when it is somebody else's or holds other things."""
     try:
         folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if sys.platform != "win32":
-            _own(folder.root)
+            _own(folder)
     except OSError as exc:
         raise disk_error(exc, folder.root) from exc
 
 
-def _own(root: Path) -> None:
+def _own(folder: StateFolder) -> None:
+    root = folder.root
     facts = root.stat()
     if facts.st_uid != os.geteuid():
         what = f"the state folder {root} belongs to somebody else"
         raise ServiceError(what, "set MAPREEL_STATE to a folder of yours", file=str(root))
     if stat.S_IMODE(facts.st_mode) & 0o077:
+        if not (folder.token.exists() or folder.lock.exists()) and any(root.iterdir()):  # others may work in it
+            what = f"the state folder {root} holds other things and is open to others"
+            raise ServiceError(what, "set MAPREEL_STATE to a new folder", file=str(root))
         root.chmod(0o700)
 
 

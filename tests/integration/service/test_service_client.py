@@ -264,6 +264,15 @@ def test_a_damaged_queue_reaches_the_client_as_a_sentence(house):
     assert house.folder.database.read_bytes() == b"\0" * 50_000
 
 
+def test_a_folder_in_which_others_may_work_is_left_as_it_is(house):
+    house.folder.root.mkdir(mode=0o755)
+    (house.folder.root / "their.exr").touch()
+    with house.client() as client, pytest.raises(ServiceError, match="holds other things"):
+        client.status()
+    assert house.folder.root.stat().st_mode & 0o777 == 0o755
+    assert [path.name for path in house.folder.root.iterdir()] == ["their.exr"]
+
+
 def test_a_wrong_setting_reaches_the_client_as_a_sentence(house, monkeypatch):
     monkeypatch.setenv("MAPREEL_GRACE_S", "soon")
     with house.client() as client, pytest.raises(UsageError, match="MAPREEL_GRACE_S is wrong"):
