@@ -39,13 +39,9 @@ app.command()(demo.demo)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import PackageNotFoundError, version
+        from mapreel.core.contract.versions import installed_version
 
-        try:
-            number = version("mapreel")
-        except PackageNotFoundError:
-            number = "from a bare checkout"
-        sys.stdout.write(f"mapreel {number}\n")
+        sys.stdout.write(f"mapreel {installed_version('mapreel')}\n")
         raise typer.Exit
 
 

@@ -8,7 +8,6 @@ import platform
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from mapreel.core.contract.errors import MissingInputError
 from mapreel.core.contract.frames import FrameRange, find_sequence
 from mapreel.core.contract.requests import EncodeRequest, Preset, Quality, RenderRequest
 from mapreel.core.contract.takes import claim_take, write_atomically
+from mapreel.core.contract.versions import installed_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,13 +45,7 @@ def demo_shot() -> Path:
 
 def installed() -> dict[str, str]:
     """Versions of what made the pictures."""
-    found = {"python": platform.python_version()}
-    for name in ("mapreel", "torch"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "from a bare checkout"
-    return found
+    return {"python": platform.python_version(), **{name: installed_version(name) for name in ("mapreel", "torch")}}
 
 
 @dataclass
