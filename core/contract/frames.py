@@ -111,6 +111,11 @@ class FrameRange:
         return ",".join(_pieces(self.numbers))
 
 
+def frame_name(frame: int, digits: int) -> str:
+    """A frame number as file names have it: `digits` digits, or more when it needs them; the sign comes first."""
+    return f"{'-' if frame < 0 else ''}{abs(frame):0{digits}d}"
+
+
 def _split(path: str) -> tuple[str, str]:
     """Folder (with its last slash, as spelled) and name; a Path would drop what the artist wrote."""
     at = max(path.rfind(slash) for slash in (os.sep, os.altsep or os.sep)) + 1
@@ -163,8 +168,7 @@ class SequencePattern:
         return Path(_split(self.head)[0])
 
     def path(self, frame: int) -> Path:
-        sign = "-" if frame < 0 else ""
-        return Path(f"{self.head}{sign}{abs(frame):0{self.digits}d}{self.tail}")
+        return Path(f"{self.head}{frame_name(frame, self.digits)}{self.tail}")
 
     def number(self, name: str) -> int | None:
         """The frame number in a file name (without folder), None when the name is not of this sequence."""

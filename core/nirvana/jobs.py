@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mapreel.core.contract.errors import DamagedArchiveError, InputError, OutputError, UsageError
-from mapreel.core.contract.frames import FrameRange
+from mapreel.core.contract.frames import FrameRange, frame_name
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, ImageFormat, VerifyRequest
 from mapreel.core.contract.takes import is_file_take
@@ -103,7 +103,7 @@ def run_decode(request: DecodeRequest, take: Path, ctx: JobContext) -> dict[str,
 def _decode_frames(archive: Archive, wanted: tuple[int, ...], take: Path, ctx: JobContext) -> None:
     take.mkdir(parents=True, exist_ok=True)
     remaining, size = RemainingTime(), (archive.header.height, archive.header.width)
-    paths = {number: take / f"{number:04d}.png" for number in wanted}
+    paths = {number: take / f"{frame_name(number, 4)}.png" for number in wanted}
     for done, (number, path) in enumerate(paths.items(), start=1):
         ctx.check()
         if not path.exists():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mapreel.core.contract.errors import CancelledError, DamagedArchiveError, InputError, MapreelError, UsageError
+from mapreel.core.contract.frames import find_sequence, frame_name
 from mapreel.core.contract.progress import Progress, SilentContext
 from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, ImageFormat, Preset, VerifyRequest
 from mapreel.core.media.images import read_color, write_png
@@ -99,6 +100,17 @@ def test_decode_of_some_frames_and_to_a_movie(shot, tmp_path):
     half = DecodeRequest(archive=str(out), out=str(take), image_format=ImageFormat.EXR)
     with pytest.raises(UsageError):
         jobs.run_decode(half, take, Listens())
+
+
+def test_negative_frames_have_as_many_digits(shot, tmp_path):
+    for number in range(1001, 1006):
+        (shot / f"plate.{number}.png").rename(shot / f"plate.{frame_name(number - 1003, 4)}.png")
+    out, take = tmp_path / "shot.nirv", tmp_path / "frames"
+    encode(f"{shot}/plate.####.png", out)
+    jobs.run_decode(DecodeRequest(archive=str(out), out=str(take)), take, Listens())
+    wanted = ["-0001.png", "-0002.png", "0000.png", "0001.png", "0002.png"]
+    assert sorted(path.name for path in take.glob("*.png")) == wanted
+    assert find_sequence(f"{take}/####.png").numbers == (-2, -1, 0, 1, 2)
 
 
 def test_cancelled_encode_goes_on_with_the_same_bytes(shot, tmp_path):
