@@ -21,10 +21,10 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -636,7 +636,8 @@ def fill(environment: Environment, stamp: Dict[str, str], wanted: Dict[str, str]
 
 def install_torch(environment: Environment, backend: str) -> None:
     """Take the build without CUDA where one is wanted and to be had, else the stock build with all it needs."""
-    if backend == "cpu" and sys.platform == "linux":  # elsewhere the stock build is one without CUDA
+    locked = sys.platform == "linux" and platform.machine() == "x86_64"  # what torch-cpu.lock holds
+    if backend == "cpu" and locked:  # on macOS and Windows the stock build is one without CUDA
         try:
             environment.install_lock("torch-cpu.lock", "torch", environment.torch_index)
             return
@@ -705,8 +706,11 @@ def uninstall(options: argparse.Namespace) -> int:
         if environment.stamp():
             state = state_folder(environment)
             stop = [str(environment.python), "-P", "-m", "mapreel.core.cli", "service", "stop"]
-            if quietly(stop, clean_environment()) == 0 and state:
+            stopped = quietly(stop, clean_environment()) == 0
+            if stopped and state:
                 wait_until(lambda: not (state / "service.json").exists())
+            elif state and (state / "service.json").exists():
+                raise Stop(f"The service could not be stopped: {how_to_end(state / 'service.json')}, then repeat.")
         environment.remove()
     if state and (state / "service.token").exists():
         for entry in [entry for pattern in STATE_FILES for entry in state.glob(pattern)]:
@@ -725,8 +729,19 @@ def uninstall(options: argparse.Namespace) -> int:
     return 0
 
 
+def how_to_end(endpoint: Path) -> str:
+    """What to do about a service that does not listen to this version's `service stop`."""
+    try:
+        pid = json.loads(endpoint.read_text(encoding="utf-8"))["pid"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return f"end it if it still runs, remove {endpoint}"
+    return f"end its process {pid} if that still runs, remove {endpoint}"
+
+
 def state_folder(environment: Environment) -> Optional[Path]:
     """Where the service of this user keeps its queue. Raises Stop while jobs there are unfinished."""
+    import sqlite3
+
     ask = "from mapreel.core.contract.state_folder import state_folder; print(state_folder().root)"
     answer = environment.answer(ask)
     folder = Path(answer.stdout.strip())

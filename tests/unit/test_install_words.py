@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import platform
 import shutil
 import sqlite3
 import subprocess
@@ -214,8 +215,38 @@ def test_uninstalling_takes_only_what_the_service_keeps(tmp_path: Path, monkeypa
     monkeypatch.setattr(install, "state_folder", lambda _: state)
     monkeypatch.setattr(install.Environment, "stamp", lambda _: {"format": "mapreel-install"})
     monkeypatch.setattr(install, "quietly", lambda *_: 1)
+    (state / "service.json").unlink()
     assert install.main(["uninstall", "--prefix", str(tmp_path / "env")]) == 0
     assert [path.name for path in state.iterdir()] == ["my shot.exr"]
+
+
+@pytest.mark.parametrize(("endpoint", "what"), [('{"pid": 4711}', "process 4711"), ("[]", "end it")])
+def test_uninstalling_removes_nothing_under_a_service_that_cannot_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], endpoint: str, what: str
+) -> None:
+    environment = install.Environment(tmp_path / "env", sys.executable, None, None)
+    environment.prefix.mkdir()
+    environment.write_stamp({"format": "mapreel-install"})
+    (tmp_path / "service.json").write_text(endpoint, encoding="utf-8")
+    monkeypatch.setattr(install, "ROOT", tmp_path)
+    monkeypatch.setattr(install, "state_folder", lambda _: tmp_path)
+    monkeypatch.setattr(install.Environment, "stamp", lambda _: {"format": "mapreel-install"})
+    monkeypatch.setattr(install, "quietly", lambda *_: 1)
+    assert install.main(["uninstall", "--prefix", str(environment.prefix)]) == 1
+    assert what in capsys.readouterr().err
+    assert (environment.prefix / install.STAMP).exists()
+
+
+@pytest.mark.parametrize(("machine", "locks"), [("x86_64", ["torch-cpu.lock"]), ("aarch64", ["torch.lock"])])
+def test_the_lock_of_one_kind_of_machine_is_used_on_that_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, locks: list[str]
+) -> None:
+    used: list[str] = []
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(install.Environment, "install_lock", lambda _self, name, *_: used.append(name))
+    install.install_torch(install.Environment(tmp_path, sys.executable, None, None), "cpu")
+    assert used == locks
 
 
 def test_uninstalling_waits_for_unfinished_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
