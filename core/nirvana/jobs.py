@@ -3,16 +3,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mapreel.core.contract.errors import DamagedArchiveError, InputError, OutputError, UsageError
+from mapreel.core.contract.errors import (
+    DamagedArchiveError,
+    InputError,
+    OutputError,
+    OutputExistsError,
+    UsageError,
+    disk_error,
+)
 from mapreel.core.contract.frames import FrameRange, frame_name
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, ImageFormat, VerifyRequest
-from mapreel.core.contract.takes import is_file_take
+from mapreel.core.contract.takes import is_file_take, write_atomically
 from mapreel.core.device import pick_device
 from mapreel.core.media.images import picture_size, write_png
 from mapreel.core.media.movies import MovieWriter, exact_rate
@@ -25,6 +34,10 @@ from mapreel.core.quality import psnr
 
 if TYPE_CHECKING:
     from mapreel.core.contract.strict_json import JSON
+
+SIDECAR = "mapreel.json"
+SIDECAR_FORMAT = "mapreel-decoded"
+SIDECAR_VERSION = 1
 
 
 def run_encode(request: EncodeRequest, take: Path, ctx: JobContext) -> dict[str, JSON]:
@@ -82,7 +95,8 @@ def _measure(path: Path, source: Source, ctx: JobContext) -> dict[str, JSON]:
 
 
 def run_decode(request: DecodeRequest, take: Path, ctx: JobContext) -> dict[str, JSON]:
-    """Decode frames into the folder `take` as NUMBER.png, or into the movie `take`; frames that stand there are kept.
+    """Decode frames into the folder `take` as NUMBER.png, or into the movie `take`; frames that stand there are kept
+    when the side-car says that they are of the same archive.
 
     Raises InputError for frame numbers that the archive does not hold, ArchiveError, OutputError.
     """
@@ -104,16 +118,46 @@ def _decode_frames(archive: Archive, wanted: tuple[int, ...], take: Path, ctx: J
     take.mkdir(parents=True, exist_ok=True)
     remaining, size = RemainingTime(), (archive.header.height, archive.header.width)
     paths = {number: take / f"{frame_name(number, 4)}.png" for number in wanted}
+    note = take / SIDECAR
+    story = _story(archive, wanted)
+    _refuse_strangers(take, story)
     for done, (number, path) in enumerate(paths.items(), start=1):
         ctx.check()
         if not path.exists():
-            write_png(path, archive.frame(number))
+            picture = archive.frame(number)
+            if not note.exists():  # before the first picture, but not where there will be none
+                write_atomically(note, story)
+            write_png(path, picture)
         ctx.report(Progress(done, len(paths), "decode", remaining.update(done, len(paths))))
     for number, path in paths.items():  # a finished job means that every planned frame re-reads
         if picture_size(path, frame=number) != size:
             raise OutputError(
                 f"{path.name} has another size", "decode into an empty folder", file=str(path), frame=number
             )
+
+
+def _story(archive: Archive, wanted: tuple[int, ...]) -> bytes:
+    """What the pictures of a take were made from, as its side-car has it."""
+    with archive.path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    frames = str(FrameRange.from_numbers(wanted))
+    story = {"format": SIDECAR_FORMAT, "version": SIDECAR_VERSION, "archive_sha256": sha256, "frames": frames}
+    return json.dumps(story, indent=2).encode()
+
+
+def _refuse_strangers(take: Path, story: bytes) -> None:
+    """Pictures that stand in the take are kept only when they are of this archive. Raises OutputExistsError."""
+    note = take / SIDECAR
+    try:
+        same = note.read_bytes() == story if note.exists() else not any(take.glob("*.png"))
+    except OSError as error:
+        raise disk_error(error, note) from error
+    if not same:
+        raise OutputExistsError(
+            f"{take} holds pictures of another archive, of other frames or of nobody knows what",
+            "decode into another folder",
+            file=str(take),
+        )
 
 
 def _decode_movie(archive: Archive, wanted: tuple[int, ...], take: Path, ctx: JobContext) -> None:

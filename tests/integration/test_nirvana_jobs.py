@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -11,7 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mapreel.core.contract.errors import CancelledError, DamagedArchiveError, InputError, MapreelError, UsageError
+from mapreel.core.contract.errors import (
+    CancelledError,
+    DamagedArchiveError,
+    InputError,
+    MapreelError,
+    OutputExistsError,
+    UsageError,
+)
 from mapreel.core.contract.frames import find_sequence, frame_name
 from mapreel.core.contract.progress import Progress, SilentContext
 from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, ImageFormat, Preset, VerifyRequest
@@ -77,7 +85,8 @@ def test_encode_decode_verify(shot, tmp_path):
     take = tmp_path / "frames"
     decoded = jobs.run_decode(DecodeRequest(archive=str(out), out=str(take)), take, Listens())
     assert decoded["frames"] == 5
-    assert sorted(path.name for path in take.iterdir()) == [f"{number}.png" for number in range(1001, 1006)]
+    pictures = [f"{number}.png" for number in range(1001, 1006)]
+    assert sorted(path.name for path in take.iterdir()) == [*pictures, jobs.SIDECAR]
     values = [psnr(read_color(take / f"{n}.png"), read_color(shot / f"plate.{n}.png")) for n in range(1001, 1006)]
     assert np.mean(values) == pytest.approx(result["psnr_db"])
 
@@ -91,7 +100,7 @@ def test_decode_of_some_frames_and_to_a_movie(shot, tmp_path):
     encode(shot, out, frames="1002-1004")
     take = tmp_path / "one"
     jobs.run_decode(DecodeRequest(archive=str(out), out=str(take), frames="1003"), take, Listens())
-    assert [path.name for path in take.iterdir()] == ["1003.png"]
+    assert sorted(path.name for path in take.iterdir()) == ["1003.png", jobs.SIDECAR]
     movie = tmp_path / "shot.mp4"
     jobs.run_decode(DecodeRequest(archive=str(out), out=str(movie)), movie, Listens())
     assert len(list(read_movie(movie))) == 3
@@ -100,6 +109,49 @@ def test_decode_of_some_frames_and_to_a_movie(shot, tmp_path):
     half = DecodeRequest(archive=str(out), out=str(take), image_format=ImageFormat.EXR)
     with pytest.raises(UsageError):
         jobs.run_decode(half, take, Listens())
+
+
+def test_stopped_decode_goes_on_but_never_with_the_pictures_of_another_archive(shot, tmp_path):
+    one, other, take = tmp_path / "one.nirv", tmp_path / "other.nirv", tmp_path / "take"
+    encode(shot, one)
+    encode(shot, other, psnr_db=3.0)
+    first = DecodeRequest(archive=str(one), out=str(take))
+    with pytest.raises(CancelledError):
+        jobs.run_decode(first, take, Listens(stop_after=2))
+    kept = {path.name: path.stat().st_mtime_ns for path in take.iterdir()}
+    assert sorted(kept) == ["1001.png", "1002.png", jobs.SIDECAR]
+    story = json.loads((take / jobs.SIDECAR).read_text())
+    assert story == {
+        "format": "mapreel-decoded",
+        "version": 1,
+        "archive_sha256": hashlib.sha256(one.read_bytes()).hexdigest(),
+        "frames": "1001-1005",
+    }
+    for request in (
+        DecodeRequest(archive=str(other), out=str(take)),
+        DecodeRequest(archive=str(one), out=str(take), frames="1001-1002"),
+    ):
+        with pytest.raises(OutputExistsError) as caught:
+            jobs.run_decode(request, take, Listens())
+        assert "\n" not in str(caught.value)
+    assert {path.name: path.stat().st_mtime_ns for path in take.iterdir()} == kept
+    jobs.run_decode(first, take, Listens())
+    assert len(list(take.glob("*.png"))) == 5
+    assert (take / "1001.png").stat().st_mtime_ns == kept["1001.png"]
+    (take / jobs.SIDECAR).unlink()
+    with pytest.raises(OutputExistsError):
+        jobs.run_decode(first, take, Listens())
+
+
+def test_a_decode_that_gives_no_picture_leaves_nothing(shot, tmp_path):
+    out, take = tmp_path / "shot.nirv", tmp_path / "take"
+    encode(shot, out)
+    data = bytearray(out.read_bytes())
+    data[len(data) // 3] ^= 8
+    out.write_bytes(data)
+    with pytest.raises(DamagedArchiveError):
+        jobs.run_decode(DecodeRequest(archive=str(out), out=str(take)), take, Listens())
+    assert list(take.iterdir()) == []
 
 
 def test_negative_frames_have_as_many_digits(shot, tmp_path):
