@@ -23,7 +23,7 @@ def test_the_bundled_shot_is_whole_and_has_no_colour():
     assert sorted(path.name for path in shot.iterdir()) == ["LICENSE.txt", "README.md", "instance", "label", "motion"]
     for kind in ("label", "instance", "motion"):
         assert find_sequence(shot / kind).numbers == tuple(range(1, 97))
-    known = load_palette(demo.DEMO_PALETTE).ids
+    known = {entry.id for entry in load_palette(demo.DEMO_PALETTE).classes}
     for number in (1, 48, 96):
         label = read_label_map(find_sequence(shot / "label").pattern.path(number), frame=number)
         assert label.shape == (256, 512)
