@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from mapreel.core.contract.errors import UsageError
+from mapreel.core.contract.requests import MODEL_NAME
 
 Json = Annotated[bool, typer.Option("--json", help="The result as one JSON object on stdout, for machines.")]
 Local = Annotated[bool, typer.Option("--local", help="Work in this process, without the background service.")]
@@ -18,8 +19,6 @@ Frames = Annotated[
     str | None, typer.Option(metavar="RANGE", help="Frame numbers such as 1001-1100x2,1200; all when left out.")
 ]
 Fps = Annotated[float, typer.Option(metavar="R", help="Frames a second of a movie.")]
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def absolute(text: str) -> str:
@@ -43,7 +42,7 @@ def model_name(text: str) -> str:
     from mapreel.core.vid2vid.models import MODEL_FILE
 
     path = Path(text).expanduser()
-    if path.is_file() or (path / MODEL_FILE).is_file() or not _NAME.fullmatch(text):
+    if path.is_file() or (path / MODEL_FILE).is_file() or not MODEL_NAME.fullmatch(text):
         return absolute(text)
     return text
 

@@ -17,7 +17,6 @@ from mapreel.core.contract.errors import CancelledError, DamagedFileError, Missi
 
 app = typer.Typer(no_args_is_help=True, help="Train a model on your own shots.")
 
-LOG_FILE = "log.jsonl"
 PACE_STEPS = 200  # the time of a step is the mean of so many
 
 
@@ -79,6 +78,8 @@ def status(
     out: Annotated[Path, typer.Argument(metavar="DIR", help="The --out of a training.")], as_json: Json = False
 ) -> None:
     """Say how far a training is, from its log."""
+    from mapreel.core.vid2vid.models import LOG_FILE
+
     last, seconds, started = _read_log(out / LOG_FILE)
     losses = {key: value for key, value in last.items() if key not in {"step", "seconds"}}
     data = {"step": last["step"], "seconds_a_step": seconds, "seconds": started, "losses": losses}

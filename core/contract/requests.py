@@ -24,7 +24,7 @@ if typing.TYPE_CHECKING:
 
 FORMAT = "mapreel-request"
 VERSION = 1
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Quality(str, Enum):
@@ -113,7 +113,7 @@ class RenderRequest(Request):
     resume: bool = False
 
     def _check(self) -> None:
-        if not _NAME.fullmatch(self.model):
+        if not MODEL_NAME.fullmatch(self.model):
             checked_path(self.model, "model")
         _check_frames(self.frames)
         _check_rate(self.fps)

@@ -8,6 +8,7 @@ from pathlib import Path
 from mapreel.core.contract.errors import MissingModelError, PickleRefusedError
 
 MODEL_FILE = "model.safetensors"
+LOG_FILE = "log.jsonl"  # of a training, beside its checkpoint
 _PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
 
 

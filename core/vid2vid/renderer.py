@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from mapreel.core.contract.errors import MapreelError, UsageError
+from mapreel.core.contract.errors import MapreelError
 from mapreel.core.contract.requests import Quality
 from mapreel.core.device import thread_count
 from mapreel.core.media.labels import instance_edges
@@ -28,6 +28,7 @@ from mapreel.core.vid2vid.inputs import encode_frame, picture_to_tensor, tensor_
 from mapreel.core.vid2vid.keyframes import next_key
 from mapreel.core.vid2vid.precision import fast_precision
 from mapreel.core.vid2vid.shot import FrameMaps, Shot
+from mapreel.core.vid2vid.supported import refuse_teacher
 from mapreel.core.vid2vid.timeline import Segment
 
 
@@ -109,8 +110,7 @@ class Renderer:
         """
         if quality is Quality.FULL:
             return (yield from self._full(shot, segment, memory))
-        if quality is Quality.TEACHER:
-            raise UsageError(f"the model {self.model.name} has no teacher network", "choose the quality full or fast")
+        refuse_teacher(quality)
         yield from (self._fast if quality is Quality.FAST else self._draft)(shot, segment)
         return None
 

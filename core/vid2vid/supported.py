@@ -15,9 +15,14 @@ def refuse_unsupported(request: RenderRequest) -> None:
     out = Path(request.out)
     if request.reference:
         raise UsageError("reference frames are not supported by this version", "leave out --reference")
-    if request.quality is Quality.TEACHER:
-        raise UsageError("no model here has a teacher network", "choose the quality full, fast or draft")
+    refuse_teacher(request.quality)
     if is_file_take(out) and out.suffix.lower() != ".mp4":
         raise UsageError(f"movies are written as .mp4, not {out.suffix}", "name the output .mp4 or a folder")
     if is_file_take(out) and request.image_format is ImageFormat.EXR:
         raise UsageError("a movie cannot hold EXR frames", "render into a folder or leave out --format")
+
+
+def refuse_teacher(quality: Quality) -> None:
+    """Raises UsageError for the quality that no model has a network for yet."""
+    if quality is Quality.TEACHER:
+        raise UsageError("no model here has a teacher network", "choose the quality full, fast or draft")

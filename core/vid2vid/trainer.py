@@ -33,13 +33,12 @@ from mapreel.core.vid2vid.discriminator import MultiScaleDiscriminator
 from mapreel.core.vid2vid.inputs import ClassTable, FrameInputs, tensor_to_picture
 from mapreel.core.vid2vid.looks import gather_looks
 from mapreel.core.vid2vid.losses import critic_hinge, feature_matching, generator_hinge, grid_print, steadiness
-from mapreel.core.vid2vid.models import MODEL_FILE
+from mapreel.core.vid2vid.models import LOG_FILE, MODEL_FILE
 from mapreel.core.vid2vid.network import Generator
 from mapreel.core.vid2vid.precision import fast_precision
 
 M = TypeVar("M", bound=nn.Module)
 CHECKPOINT_FILE = "checkpoint.safetensors"
-LOG_FILE = "log.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,8 +38,9 @@ from mapreel.core.vid2vid.dataset import CropStream, check_shots, load_shot
 from mapreel.core.vid2vid.discriminator import MultiScaleDiscriminator
 from mapreel.core.vid2vid.evaluate import evaluate
 from mapreel.core.vid2vid.inputs import ClassTable, tensor_to_picture
+from mapreel.core.vid2vid.models import LOG_FILE
 from mapreel.core.vid2vid.train_job import run_train
-from mapreel.core.vid2vid.trainer import CHECKPOINT_FILE, LOG_FILE, Trainer, TrainingPlan
+from mapreel.core.vid2vid.trainer import CHECKPOINT_FILE, Trainer, TrainingPlan
 
 NETWORKS = Path(__file__).parents[4] / "shared" / "data" / "networks"
 LPIPS = NETWORKS / "lpips_squeeze.safetensors"
