@@ -115,6 +115,7 @@ class Program:
         for process in self.started:
             if process.poll() is None:
                 process.kill()
+            if not process.stdout.closed:  # nobody has waited for it: the test failed before
                 process.communicate()
         try:
             with ServiceClient(self.state, start=False) as client:
