@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import DamagedFileError, MapreelError, OutputError, OutputExistsError, UsageError
-from mapreel.core.contract.frames import FrameRange
+from mapreel.core.contract.frames import FrameRange, frame_name
 from mapreel.core.contract.progress import JobContext
 from mapreel.core.contract.requests import ImageFormat, RenderRequest
 from mapreel.core.contract.takes import write_atomically
+from mapreel.core.contract.versions import installed_version
 from mapreel.core.media.images import read_color, read_color_float, write_exr, write_png
 from mapreel.core.vid2vid.checkpoint import Model
 
@@ -45,8 +45,7 @@ class TakeFolder:
 
     def path(self, number: int) -> Path:
         """File of one frame number, padded as the maps are."""
-        sign = "-" if number < 0 else ""
-        return self.folder / f"{sign}{abs(number):0{self._digits}d}{self._suffix}"
+        return self.folder / f"{frame_name(number, self._digits)}{self._suffix}"
 
     def _adopt(self) -> None:
         """Go on with what stands in the folder, if the same request and model made it.
@@ -189,14 +188,6 @@ def srgb_to_linear(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return table[pixels]
 
 
-def mapreel_version() -> str:
-    """Version of the installed package; "source" when run from a bare checkout."""
-    try:
-        return version("mapreel")
-    except PackageNotFoundError:
-        return "source"
-
-
 def plan_digest(request: RenderRequest, model: Model) -> str:
     """What decides the pixels of a take, as one hash: which frames are wanted, where and how fast does not."""
     plan = {k: v for k, v in request.to_json().items() if k not in ("out", "resume", "frames", "fps")}
@@ -205,7 +196,7 @@ def plan_digest(request: RenderRequest, model: Model) -> str:
 
 
 def _story(request: RenderRequest, model: Model) -> dict[str, Any]:
-    made_with = {"mapreel": mapreel_version(), "torch": version("torch")}
+    made_with = {name: installed_version(name) for name in ("mapreel", "torch")}
     weights = {"name": model.name, "sha256": model.sha256, "licence": model.licence or "unknown"}
     color = "scene-linear Rec.709" if request.image_format is ImageFormat.EXR else "sRGB"
     plan = plan_digest(request, model)
