@@ -69,8 +69,11 @@ def _classes(model: Path) -> dict[int, str]:
 
 
 def check_encode(request: EncodeRequest) -> None:
-    """Raises InputError for a source that is not there, UsageError for an archive with another ending."""
+    """Raises InputError for a source that is not there, UsageError (not supported, another ending)."""
+    from mapreel.core.nirvana.supported import refuse_encode
+
     _check_out(request.out)
+    refuse_encode(request)
     if Path(request.out).suffix.lower() != ".nirv":
         raise UsageError(f"the archive {request.out} has another ending", "call it name.nirv", file=request.out)
     path = Path(request.source)
@@ -81,12 +84,17 @@ def check_encode(request: EncodeRequest) -> None:
 
 
 def check_archive(request: DecodeRequest | VerifyRequest) -> None:
-    """Raises MissingInputError when the archive is not there."""
+    """Raises MissingInputError when the archive is not there, UsageError for what a decode cannot do."""
+    from mapreel.core.contract.requests import DecodeRequest
+    from mapreel.core.nirvana.supported import refuse_decode
+
     if not Path(request.archive).is_file():
         what = f"the archive {request.archive} " + (
             "is a folder" if Path(request.archive).is_dir() else "does not exist"
         )
         raise MissingInputError(what, "give the .nirv file", file=request.archive)
+    if isinstance(request, DecodeRequest):
+        refuse_decode(request)
 
 
 def _check_out(out: str) -> None:

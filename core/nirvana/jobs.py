@@ -15,12 +15,11 @@ from mapreel.core.contract.errors import (
     InputError,
     OutputError,
     OutputExistsError,
-    UsageError,
     disk_error,
 )
 from mapreel.core.contract.frames import FrameRange, frame_name
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
-from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, ImageFormat, VerifyRequest
+from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, VerifyRequest
 from mapreel.core.contract.takes import is_file_take, write_atomically
 from mapreel.core.device import pick_device
 from mapreel.core.media.images import picture_size, write_png
@@ -29,6 +28,7 @@ from mapreel.core.media.sequence import MapKind, open_maps
 from mapreel.core.nirvana.archive import Archive
 from mapreel.core.nirvana.config import PRESETS
 from mapreel.core.nirvana.encode import EncodeSettings, Source, encode
+from mapreel.core.nirvana.supported import refuse_decode, refuse_encode
 from mapreel.core.nirvana.work import discard_work
 from mapreel.core.quality import psnr
 
@@ -46,7 +46,7 @@ def run_encode(request: EncodeRequest, take: Path, ctx: JobContext) -> dict[str,
     An archive that stands in `take` already is only measured; an interrupted encode goes on at its last finished
     group. Raises UsageError for what profile nirvana cannot do, InputError and OutputError.
     """
-    _refuse_unsupported(request)
+    refuse_encode(request)
     started = time.monotonic()
     frames = FrameRange.parse(request.frames) if request.frames is not None else None
     source = open_maps(request.source, MapKind.COLOR, frames)
@@ -62,13 +62,6 @@ def run_encode(request: EncodeRequest, take: Path, ctx: JobContext) -> dict[str,
     if request.psnr_db is not None and isinstance(psnr_db, float):
         result["psnr_target_met"] = psnr_db >= request.psnr_db
     return {"archive": str(take), "profile": request.profile, "preset": request.preset.value, **result}
-
-
-def _refuse_unsupported(request: EncodeRequest) -> None:
-    if request.profile != "nirvana":
-        raise UsageError(f"The profile “{request.profile}” cannot be encoded yet", "use the profile nirvana")
-    if request.bits_per_pixel is not None or request.size_mb is not None:
-        raise UsageError("Profile nirvana cannot aim at a size", "give --psnr or a preset in place of --bpp or --size")
 
 
 def _measure(path: Path, source: Source, ctx: JobContext) -> dict[str, JSON]:
@@ -101,8 +94,7 @@ def run_decode(request: DecodeRequest, take: Path, ctx: JobContext) -> dict[str,
     Raises InputError for frame numbers that the archive does not hold, ArchiveError, OutputError.
     """
     started = time.monotonic()
-    if request.image_format is not ImageFormat.PNG:
-        raise UsageError("An 8-bit archive is decoded to PNG only", "leave the image format out")
+    refuse_decode(request)
     with Archive(request.archive, pick_device()) as archive:
         wanted = FrameRange.parse(request.frames).numbers if request.frames is not None else archive.numbers
         unknown = sorted(set(wanted) - set(archive.numbers))

@@ -109,6 +109,24 @@ def test_what_is_no_archive(warm_mapreel, plates, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("local", [(), ("--local",)])
+@pytest.mark.parametrize("options", [("--bpp", "0.5"), ("--size", "2"), ("--profile", "reel")])
+def test_what_no_encode_can_do_takes_no_name_and_no_place_in_the_queue(warm_mapreel, plates, tmp_path, options, local):
+    jobs = len(warm_mapreel("jobs", "list", "--json").data["jobs"])
+    run = warm_mapreel("archive", "encode", plates, tmp_path / "x.nirv", *options, *local)
+    refused(run, "nirvana")
+    assert not list(tmp_path.iterdir())
+    assert len(warm_mapreel("jobs", "list", "--json").data["jobs"]) == jobs
+
+
+@pytest.mark.parametrize("options", [("out", "--format", "exr"), ("out.mov",)])
+def test_what_no_decode_can_do_takes_no_name(warm_mapreel, archive, tmp_path, options):
+    name, *rest = options
+    run = warm_mapreel("archive", "decode", archive, tmp_path / name, *rest)
+    assert run.code == 2
+    assert not list(tmp_path.iterdir())
+
+
 def test_frames_that_it_does_not_hold(warm_mapreel, archive, tmp_path):
     run = warm_mapreel("archive", "decode", archive, tmp_path / "out", "--frames", "1003-1009")
     assert run.code == 2
