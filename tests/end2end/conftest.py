@@ -111,7 +111,7 @@ class Program:
         return found
 
     def end(self):
-        """Stop the service; everything of it has to be gone soon. A command that still waits would start it again."""
+        """Stop the service; everything of it has to be gone soon, commands that still wait among it."""
         for process in self.started:
             if process.poll() is None:
                 process.kill()
