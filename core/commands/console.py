@@ -160,13 +160,12 @@ def _live_bar() -> Bar:
 
 
 def _named(error: MapreelError) -> str:
-    """The sentence, with the file's name in front where it does not say which file it means."""
+    """The sentence, with the file's name in front where it says neither which file it means nor in which folder."""
     sentence = str(error)
-    name = Path(error.file).name if error.file else ""
-    if not name or name in sentence:
+    file = Path(error.file or "")
+    if not file.name or file.name in sentence or (file.parent.name and str(file.parent) in sentence):
         return sentence
-    lower = sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence
-    return f"{one_line(name)}: {lower}"
+    return f"{one_line(file.name)}: {sentence}"
 
 
 def plain(progress: Progress | None) -> dict[str, Any] | None:

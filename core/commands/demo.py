@@ -51,4 +51,4 @@ def _where_to_look(take: Path, report: dict[str, Any]) -> list[str]:
     }
     wide = max(map(len, places)) + 2
     lines = [f"  {name:<{wide}}{what}" for name, what in places.items()]
-    return [f"The demo is done in {duration(report['seconds']['total'])}. Look into {take}:", *lines]
+    return [f"the demo is done in {duration(report['seconds']['total'])}; look into {take}:", *lines]

@@ -21,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="See and steer the jobs of the back
 Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, as `mapreel jobs list` shows it.")]
 PAGE = 1000
 ENDED_SHOWN = 20
+CELL_CHARS = 60
 
 
 def _client() -> ServiceClient:
@@ -49,9 +50,10 @@ def _summary(job: JobView) -> dict[str, Any]:
 
 
 def _how(job: JobView) -> str:
-    """What a person wants to know of a job's state in one cell."""
+    """What a person wants to know of a job's state in one cell; `jobs show` tells the whole error."""
     if job.error is not None and job.state.is_over and job.state is not JobState.FINISHED:
-        return str(job.error)
+        what = job.error.what
+        return what if len(what) <= CELL_CHARS else what[: CELL_CHARS - 1].rstrip() + "…"
     return progress_line(job.progress) if job.progress else ""
 
 
@@ -100,10 +102,12 @@ def _attempt(attempt: dict[str, Any]) -> str:
 
 
 def _step(job: str, step: str, said: str, *, as_json: bool) -> None:
+    from mapreel.core.commands.submission import kept
+
     with _client() as client:
         view: JobView = getattr(client, step)(job)
-    take = f"; what is finished is kept in {view.take}" if view.take and step in {"cancel", "pause"} else ""
-    Console(json=as_json).result(_summary(view), [f"{said} {view.id}{take}"])
+    stands = kept(view) if step in {"cancel", "pause"} else ""
+    Console(json=as_json).result(_summary(view), [f"{said} {view.id}{stands}"])
 
 
 @app.command()

@@ -126,6 +126,13 @@ def _note_queue(console: Console, client: ServiceClient, job: JobView) -> None:
         console.note("waiting: " + ("1 job is" if before == 1 else f"{before} jobs are") + " before this one")
 
 
+def kept(job: JobView) -> str:
+    """The end of a sentence about a job that was stopped. A movie or archive is there only once it is whole."""
+    if job.take is None:
+        return ""
+    return f"; what is finished is kept {'for' if is_file_take(Path(job.take)) else 'in'} {job.take}"
+
+
 def _cancelled(client: ServiceClient, job: JobView) -> Interrupted:
     client.close()  # the connection may be in the middle of an answer
     try:
@@ -133,8 +140,7 @@ def _cancelled(client: ServiceClient, job: JobView) -> Interrupted:
     except MapreelError as exc:
         remedy = f"see how it stands with: mapreel jobs show {job.id}"
         return Interrupted(f"interrupted, and the job {job.id} could not be cancelled ({exc.what})", remedy)
-    kept = f"; what is finished is kept in {job.take}" if job.take else ""
-    return Interrupted(f"cancelled job {job.id}{kept}", f"go on with: mapreel jobs retry {job.id}")
+    return Interrupted(f"cancelled job {job.id}{kept(job)}", f"go on with: mapreel jobs retry {job.id}")
 
 
 def follow(console: Console, client: ServiceClient, job: str) -> JobView:
@@ -186,8 +192,7 @@ def finished(job: JobView) -> Finished:
     if job.state is JobState.FINISHED:
         return Finished(job.result or {}, job.take, job.id)
     if job.state is JobState.CANCELLED:
-        kept = f"; what is finished is kept in {job.take}" if job.take else ""
-        raise CancelledError(f"job {job.id} was cancelled{kept}", f"go on with: mapreel jobs retry {job.id}")
+        raise CancelledError(f"job {job.id} was cancelled{kept(job)}", f"go on with: mapreel jobs retry {job.id}")
     error = job.error or InternalError(f"job {job.id} ended without a reason", f"see: mapreel jobs show {job.id}")
     if job.take is not None and type(error) is not UsageError:  # a request that was wrong itself cannot be mended
         error.remedy = f"{error.remedy or 'mend that'}, then: mapreel jobs retry {job.id}"

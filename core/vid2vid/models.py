@@ -39,8 +39,7 @@ def find_model(name: str) -> Path:
         return path
     if (path / MODEL_FILE).is_file():
         return path / MODEL_FILE
+    named = f" or one of: {', '.join(shipped)}" if shipped else ""
     raise MissingModelError(
-        f"there is no model called {name}",
-        f"give a folder that holds {MODEL_FILE} or one of: {', '.join(shipped) or 'none is installed'}",
-        file=name,
+        f"there is no model called {name}", f"give a folder that holds {MODEL_FILE}{named}", file=name
     )

@@ -13,8 +13,12 @@ import pytest
 
 from mapreel.core import benchmarks, cli
 from mapreel.core.commands.console import Console, Lines, duration, progress_line, table
+from mapreel.core.commands.jobs import CELL_CHARS, _how
 from mapreel.core.commands.options import absolute, model_name, references
+from mapreel.core.commands.submission import kept
 from mapreel.core.contract.errors import DamagedArchiveError, GapError, OutputError, UsageError
+from mapreel.core.contract.job_view import JobView
+from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.progress import Progress
 from mapreel.core.vid2vid import models
 
@@ -150,9 +154,15 @@ def test_version(capsys):
 
 
 def test_error_names_its_file_and_speaks_json(capsys):
-    error = DamagedArchiveError("The end of the archive is damaged", "copy the file again", file="/shots/x.nirv")
+    error = DamagedArchiveError("the end of the archive is damaged", "copy the file again", file="/shots/x.nirv")
     Console().error(error, 2)
     assert capsys.readouterr().err == "mapreel: x.nirv: the end of the archive is damaged; copy the file again.\n"
+    for sentence, file in [
+        ("2 frames (200-201) are missing from /shots/label/####.png", "/shots/label/0200.png"),
+        ("there is no training in nowhere", "nowhere/log.jsonl"),
+    ]:
+        Console().error(GapError(sentence, "mend that", file=file), 2)
+        assert capsys.readouterr().err == f"mapreel: {sentence}; mend that.\n"
     gap = GapError("frame 3 is missing from name.####.png", "render it", file="name.0003.png", frame=3)
     Console(json=True).error(gap, 2)
     told = capsys.readouterr()
@@ -172,6 +182,25 @@ def test_our_own_fault_gets_a_sentence_and_exit_code_1(capsys, monkeypatch):
     assert cli.main(["palettes"]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "mapreel: this is a fault of ours (ZeroDivisionError: by zero); send us the lines above."
+
+
+def a_job(take=None, error=None):
+    state = JobState.FAILED if error else JobState.CANCELLED
+    return JobView("1", "render", state, take, None, None, error, {})
+
+
+def test_a_movie_that_was_cancelled_is_not_there_yet():
+    assert kept(a_job()) == ""
+    assert kept(a_job("/takes/a")) == "; what is finished is kept in /takes/a"
+    assert kept(a_job("/takes/a.mp4")) == "; what is finished is kept for /takes/a.mp4"
+
+
+def test_a_long_error_is_cut_in_the_table_of_jobs():
+    assert _how(a_job(error=GapError("frame 3 is missing", "render it"))) == "frame 3 is missing"
+    cut = _how(a_job(error=GapError("frames " + "1234, " * 40, "render them")))
+    assert len(cut) <= CELL_CHARS
+    assert cut.startswith("frames 1234, ")
+    assert cut.endswith("…")
 
 
 def test_train_status_reads_the_log(capsys, tmp_path):
