@@ -24,11 +24,11 @@ def pick_device(name: str | None = None) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UsageError(f"“{name}” is not the name of a device.", "Use cpu, cuda, cuda:0 or mps.") from error
+        raise UsageError(f"“{name}” is not the name of a device", "use cpu, cuda, cuda:0 or mps") from error
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     count = torch.cuda.device_count() if device.type == "cuda" else 1
     if not present.get(device.type, False) or (device.index or 0) >= count:
-        raise UsageError(f"This machine has no device “{name}”.", "Leave the choice to Mapreel or use cpu.")
+        raise UsageError(f"this machine has no device “{name}”", "leave the choice to Mapreel or use cpu")
     return device
 
 

@@ -46,7 +46,7 @@ def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
     Identical pictures give IDENTICAL_DB. Raises InputError when the sizes differ.
     """
     if a.shape != b.shape:
-        raise InputError(f"Pictures of {a.shape} and {b.shape} cannot be compared.", "Give both the same size.")
+        raise InputError(f"pictures of {a.shape} and {b.shape} cannot be compared", "give both the same size")
     difference = a.astype(np.float64) - b.astype(np.float64)
     mse = float(np.mean(difference * difference)) if difference.size else 0.0
     return IDENTICAL_DB if mse == 0.0 else min(IDENTICAL_DB, 10.0 * math.log10(255.0**2 / mse))
@@ -56,7 +56,7 @@ def mean_psnr(pairs: Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]
     """Mean over frames of each frame's PSNR in dB (not the PSNR of the mean error). Raises InputError on no frames."""
     values = [psnr(a, b) for a, b in pairs]
     if not values:
-        raise InputError("There are no frames to compare.", "Give at least one pair of pictures.")
+        raise InputError("there are no frames to compare", "give at least one pair of pictures")
     return math.fsum(values) / len(values)
 
 
@@ -119,12 +119,12 @@ def lpips_squeeze(weights: Path | str, device: torch.device | str = "cpu") -> Lp
     path = Path(weights)
     if not path.is_file():
         raise MissingModelError(
-            "The LPIPS weights are not there.", "Give the path of lpips_squeeze.safetensors.", file=str(path)
+            "the LPIPS weights are not there", "give the path of lpips_squeeze.safetensors", file=str(path)
         )
     try:
         stored = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise DamagedModelError("The LPIPS weights cannot be read.", "Copy the file again.", file=str(path)) from error
+        raise DamagedModelError("the LPIPS weights cannot be read", "copy the file again", file=str(path)) from error
     network = LpipsSqueeze()
     renamed = {_our_name(name): tensor for name, tensor in stored.items()}
     wanted = network.state_dict()
@@ -135,7 +135,7 @@ def lpips_squeeze(weights: Path | str, device: torch.device | str = "cpu") -> Lp
     )
     if wrong:
         raise DamagedModelError(
-            "The file does not hold LPIPS-SqueezeNet.", "Copy the file again.", detail=", ".join(wrong), file=str(path)
+            "the file does not hold LPIPS-SqueezeNet", "copy the file again", detail=", ".join(wrong), file=str(path)
         )
     network.load_state_dict(renamed)
     return network.eval().requires_grad_(False).to(device)

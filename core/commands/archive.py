@@ -97,7 +97,7 @@ def _header(path: Path) -> dict[str, Any]:
             place = bits.read_chunk_head(file, bits.PREFIX_BYTES, size)
             head = bits.Header.read(bits.read_payload(file, place))
             if size != head.total_bytes:
-                raise bits.damaged("The end", f"the file has {size} of {head.total_bytes} bytes")
+                raise bits.damaged("the end", f"the file has {size} of {head.total_bytes} bytes")
             place = bits.read_chunk_head(file, place.end, size)
             numbers = bits.unpack_numbers(bits.read_payload(file, place), head.frames)
         except ArchiveError as exc:

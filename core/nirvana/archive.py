@@ -99,9 +99,9 @@ class Archive:
         self.header = bits.Header.read(bits.read_payload(self._file, head))
         if file_bytes != self.header.total_bytes:
             why = "cut off" if file_bytes < self.header.total_bytes else "longer than it was written"
-            raise bits.damaged("The end", f"the file is {why}: {file_bytes} of {self.header.total_bytes} bytes")
+            raise bits.damaged("the end", f"the file is {why}: {file_bytes} of {self.header.total_bytes} bytes")
         if bits.index_bytes(self.header.groups) + self.header.groups * bits.CHUNK_OVERHEAD_BYTES > file_bytes:
-            raise bits.damaged("The header", f"{self.header.frames} frames do not fit into {file_bytes} bytes")
+            raise bits.damaged("the header", f"{self.header.frames} frames do not fit into {file_bytes} bytes")
         numbers = self._chunk(head.end, bits.NUMBERS, file_bytes)
         self.numbers = bits.unpack_numbers(bits.read_payload(self._file, numbers), self.header.frames)
         self._place = {number: index for index, number in enumerate(self.numbers)}
@@ -177,7 +177,7 @@ class Archive:
         archive does not hold, DamagedArchiveError naming the group that cannot be read.
         """
         if number not in self._place:
-            raise InputError(f"The archive holds no frame {number}", "ask for one that it lists", frame=number)
+            raise InputError(f"the archive holds no frame {number}", "ask for one that it lists", frame=number)
         index = self._place[number]
         group = index // self.header.network.group_frames
         picture: Picture = self._pictures(group)[index - self.header.frames_of(group).start]
@@ -254,7 +254,7 @@ class Archive:
             return str(error), False
         away = steps_away(block_means(pictures), stored)
         if away > TOLERANCE:
-            other = f"Group {group} decodes to other pictures than where it was written"
+            other = f"group {group} decodes to other pictures than where it was written"
             return f"{other} (a block is {away} or more steps away).", True
         return None, True
 

@@ -41,22 +41,22 @@ _ENTRY = struct.Struct(
 HEAD, NUMBERS, INDEX, GROUP, MEANS = b"HEAD", b"FRNO", b"INDX", b"GRUP", b"mean"
 KNOWN = frozenset({HEAD, NUMBERS, INDEX, GROUP, MEANS})
 _NAMES = {
-    HEAD: "The header",
-    NUMBERS: "The frame numbers",
-    INDEX: "The index",
-    MEANS: "The block means",
+    HEAD: "the header",
+    NUMBERS: "the frame numbers",
+    INDEX: "the index",
+    MEANS: "the block means",
 }
 PREFIX_BYTES = _PREFIX.size
 CHUNK_OVERHEAD_BYTES = _CHUNK.size + _CRC.size
 
 
 def chunk_name(kind: bytes, number: int) -> str:
-    """How an artist reads it: "Group 12", "The index"."""
+    """How an artist reads it: "group 12", "the index"."""
     if kind == GROUP:
-        return f"Group {number}"
+        return f"group {number}"
     if kind == MEANS:
-        return f"The block means of group {number}"
-    return _NAMES.get(kind, f"The part “{kind.decode('latin-1')}”")
+        return f"the block means of group {number}"
+    return _NAMES.get(kind, f"the part “{kind.decode('latin-1')}”")
 
 
 def damaged(where: str, why: str) -> DamagedArchiveError:
@@ -128,7 +128,7 @@ class Header:
             w0,
         ) = _HEAD.unpack(payload)
         if profile not in PROFILES or colour not in COLOUR_SPACES or depth != 8 or zero:
-            raise unsupported(f"The archive has profile {profile}, colour space {colour} and {depth} bits a channel")
+            raise unsupported(f"the archive has profile {profile}, colour space {colour} and {depth} bits a channel")
         _limit("width", width, MAX_SIDE_PX)
         _limit("height", height, MAX_SIDE_PX)
         _limit("number of pixels a frame", width * height, MAX_FRAME_PX)
@@ -139,7 +139,7 @@ class Header:
         _limit("intra interval", intra, MAX_INTRA_INTERVAL)
         _limit("number of features", features, MAX_FEATURES)
         if features % 2 or conv != 32 or not 0 < w0 <= 1000:
-            raise unsupported(f"The archive has a network of {features} and {conv} channels")
+            raise unsupported(f"the archive has a network of {features} and {conv} channels")
         if not fps_n or not fps_d:
             raise damaged(_NAMES[HEAD], "no frame rate")
         network = NetworkConfig(hidden=hidden, group_frames=group, features=features, conv_channels=conv, w0=w0)
@@ -158,7 +158,7 @@ def _key(table: dict[int, str], name: str) -> int:
 
 def _limit(what: str, value: int, most: int) -> None:
     if not 1 <= value <= most:
-        raise unsupported(f"The archive claims a {what} of {value} (1 to {most} can be read)")
+        raise unsupported(f"the archive claims a {what} of {value} (1 to {most} can be read)")
 
 
 @dataclass(frozen=True)
@@ -195,14 +195,14 @@ def pack_chunk(kind: bytes, number: int, payload: bytes) -> bytes:
 def check_prefix(data: bytes) -> None:
     """Raises UnsupportedArchiveError when this is no archive or a newer one, DamagedArchiveError when it is cut."""
     if data[: len(MAGIC)] != MAGIC[: len(data)] or not data:
-        raise UnsupportedArchiveError("This is not a Mapreel archive", "give a .nirv file")
+        raise UnsupportedArchiveError("this is not a Mapreel archive", "give a .nirv file")
     if len(data) < _PREFIX.size:
-        raise damaged("The start", "the file is cut off")
+        raise damaged("the start", "the file is cut off")
     _, version, zero, crc = _PREFIX.unpack(data[: _PREFIX.size])
     if crc != zlib.crc32(data[: _PREFIX.size - _CRC.size]):
-        raise damaged("The start", "its checksum is wrong")
+        raise damaged("the start", "its checksum is wrong")
     if version != VERSION or zero:
-        raise unsupported(f"The archive has format version {version}, this Mapreel reads version {VERSION}")
+        raise unsupported(f"the archive has format version {version}, this Mapreel reads version {VERSION}")
 
 
 def read_chunk_head(file: BinaryIO, offset: int, file_bytes: int) -> Chunk:
@@ -210,15 +210,15 @@ def read_chunk_head(file: BinaryIO, offset: int, file_bytes: int) -> Chunk:
     file.seek(offset)
     data = file.read(_CHUNK.size)
     if len(data) < _CHUNK.size:
-        raise damaged(f"The part at byte {offset}", "the file is cut off")
+        raise damaged(f"the part at byte {offset}", "the file is cut off")
     kind, number, size, crc = _CHUNK.unpack(data)
     if crc != zlib.crc32(data[: _CHUNK.size - _CRC.size]):
-        raise damaged(f"The part at byte {offset}", "the checksum of its head is wrong")
+        raise damaged(f"the part at byte {offset}", "the checksum of its head is wrong")
     chunk = Chunk(kind, number, offset, size)
     if size > MAX_CHUNK_BYTES or chunk.end > file_bytes:
         raise damaged(chunk.name, "the file is cut off")
     if kind not in KNOWN and not kind[:1].islower():
-        raise unsupported(f"The archive has a part “{kind.decode('latin-1')}” that this Mapreel does not know")
+        raise unsupported(f"the archive has a part “{kind.decode('latin-1')}” that this Mapreel does not know")
     return chunk
 
 

@@ -82,7 +82,7 @@ class _Encoder:
         height, width = source.size
         if max(height, width) > bits.MAX_SIDE_PX or height * width > bits.MAX_FRAME_PX:
             raise UnsupportedFileError(
-                f"Frames of {width} x {height} px are too large for an archive", "encode smaller ones"
+                f"frames of {width} x {height} px are too large for an archive", "encode smaller ones"
             )
         if len(source.numbers) > bits.MAX_FRAMES:
             raise UnsupportedFileError(f"{len(source.numbers)} frames are too many", "encode the shot in parts")

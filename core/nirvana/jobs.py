@@ -100,7 +100,7 @@ def run_decode(request: DecodeRequest, take: Path, ctx: JobContext) -> dict[str,
         unknown = sorted(set(wanted) - set(archive.numbers))
         if unknown:
             held = FrameRange.from_numbers(archive.numbers)
-            raise InputError(f"The archive holds no frame {unknown[0]}", f"ask for some of {held}", frame=unknown[0])
+            raise InputError(f"the archive holds no frame {unknown[0]}", f"ask for some of {held}", frame=unknown[0])
         (_decode_movie if is_file_take(take) else _decode_frames)(archive, wanted, take, ctx)
         pixels = len(wanted) * archive.header.height * archive.header.width
     return {"take": str(take), "frames": len(wanted), "pixels": pixels, "seconds": time.monotonic() - started}

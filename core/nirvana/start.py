@@ -198,7 +198,7 @@ def next_start(
 def _error(config: NetworkConfig, start: CodedGroup, frames: Tensor) -> float:
     height, width = frames.shape[2:]
     shown = torch.from_numpy(
-        decode_pictures(config, start, height, width, len(frames), name="The start", device=frames.device)
+        decode_pictures(config, start, height, width, len(frames), name="the start", device=frames.device)
     )
     return float((shown.to(frames.device).permute(0, 3, 1, 2) / 255.0 - frames).square().mean())
 

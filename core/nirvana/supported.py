@@ -13,15 +13,15 @@ from mapreel.core.contract.takes import is_file_take
 def refuse_encode(request: EncodeRequest) -> None:
     """Raises UsageError for profiles other than nirvana and for targets in bits or megabytes."""
     if request.profile != "nirvana":
-        raise UsageError(f"The profile “{request.profile}” cannot be encoded yet", "use the profile nirvana")
+        raise UsageError(f"the profile “{request.profile}” cannot be encoded yet", "use the profile nirvana")
     if request.bits_per_pixel is not None or request.size_mb is not None:
-        raise UsageError("Profile nirvana cannot aim at a size", "give --psnr or a preset in place of --bpp or --size")
+        raise UsageError("profile nirvana cannot aim at a size", "give --psnr or a preset in place of --bpp or --size")
 
 
 def refuse_decode(request: DecodeRequest) -> None:
     """Raises UsageError for EXR frames and for movies other than MP4."""
     out = Path(request.out)
     if request.image_format is not ImageFormat.PNG:
-        raise UsageError("An 8-bit archive is decoded to PNG only", "leave the image format out")
+        raise UsageError("an 8-bit archive is decoded to PNG only", "leave the image format out")
     if is_file_take(out) and out.suffix.lower() != ".mp4":
         raise UsageError(f"movies are written as .mp4, not {out.suffix}", "name the output .mp4 or a folder")

@@ -92,7 +92,7 @@ class WorkFolder:
     def _must(self, group: int, sources: list[bytes]) -> FinishedGroup:
         finished = self.load(group, sources[group])
         if finished is None:
-            raise bits.damaged(f"Group {group} in the work folder", "it has gone or changed while the archive was made")
+            raise bits.damaged(f"group {group} in the work folder", "it has gone or changed while the archive was made")
         return finished
 
     def remove(self) -> None:

@@ -232,7 +232,7 @@ def test_verify_names_group_and_frames(shot, tmp_path):
     data = bytearray(out.read_bytes())
     data[len(data) // 3] ^= 8
     out.write_bytes(data)
-    with pytest.raises(DamagedArchiveError, match=r"Group 0.*frames 1001-1005 are lost"):
+    with pytest.raises(DamagedArchiveError, match=r"group 0.*frames 1001-1005 are lost"):
         jobs.run_verify(VerifyRequest(archive=str(out)), None, Listens())
-    with pytest.raises(DamagedArchiveError, match="Group 0"):
+    with pytest.raises(DamagedArchiveError, match="group 0"):
         jobs.run_decode(DecodeRequest(archive=str(out), out=str(tmp_path / "x")), tmp_path / "x", Listens())

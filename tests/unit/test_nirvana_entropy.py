@@ -51,8 +51,8 @@ def test_round_trip_near_the_entropy(spread):
     encoder = SymbolEncoder()
     table = encoder.put(symbols)
     data = encoder.finish()
-    reader = ByteReader(table, "Group 0")
-    decoder = SymbolDecoder(data, "Group 0")
+    reader = ByteReader(table, "group 0")
+    decoder = SymbolDecoder(data, "group 0")
     assert np.array_equal(decoder.get(ProbabilityTable.read(reader), symbols.size), symbols)
     decoder.finish()
     reader.finish()
@@ -65,7 +65,7 @@ def test_round_trip_near_the_entropy(spread):
 def test_a_stranger_reads_the_same():
     symbols = laplace(500, 3.0)
     encoder = SymbolEncoder()
-    table = ProbabilityTable.read(ByteReader(encoder.put(symbols), "Group 0"))
+    table = ProbabilityTable.read(ByteReader(encoder.put(symbols), "group 0"))
     read = strangers_decoder(encoder.finish(), table.probabilities().tolist(), symbols.size)
     assert (np.array(read) + table.low).tolist() == symbols.tolist()
 
@@ -84,17 +84,17 @@ def test_probabilities_of_the_documented_example():
 
 def test_one_symbol_costs_nothing():
     encoder = SymbolEncoder()
-    table = ProbabilityTable.read(ByteReader(encoder.put(np.full(1000, -7, np.int32)), "Group 0"))
+    table = ProbabilityTable.read(ByteReader(encoder.put(np.full(1000, -7, np.int32)), "group 0"))
     data = encoder.finish()
     assert data == b""
-    assert SymbolDecoder(data, "Group 0").get(table, 1000).tolist() == [-7] * 1000
+    assert SymbolDecoder(data, "group 0").get(table, 1000).tolist() == [-7] * 1000
 
 
 def test_several_layers_share_a_stream():
     layers = [laplace(100, 2.0, 1), np.zeros(10, np.int32), laplace(300, 9.0, 2).reshape(3, 100)]
     encoder = SymbolEncoder()
-    tables = [ProbabilityTable.read(ByteReader(encoder.put(layer), "Group 0")) for layer in layers]
-    decoder = SymbolDecoder(encoder.finish(), "Group 0")
+    tables = [ProbabilityTable.read(ByteReader(encoder.put(layer), "group 0")) for layer in layers]
+    decoder = SymbolDecoder(encoder.finish(), "group 0")
     for layer, table in zip(layers, tables, strict=True):
         assert np.array_equal(decoder.get(table, layer.size), layer.reshape(-1))
 
@@ -118,8 +118,8 @@ def test_numbers_round_trip(value):
     ],
 )
 def test_bad_tables_are_refused(table):
-    with pytest.raises(DamagedArchiveError, match="Group 5"):
-        ProbabilityTable.read(ByteReader(table, "Group 5"))
+    with pytest.raises(DamagedArchiveError, match="group 5"):
+        ProbabilityTable.read(ByteReader(table, "group 5"))
 
 
 def test_bad_streams_are_refused_or_give_symbols_of_the_table():
@@ -127,12 +127,12 @@ def test_bad_streams_are_refused_or_give_symbols_of_the_table():
     rng = np.random.default_rng(0)
     for length in range(40):
         try:
-            symbols = SymbolDecoder(rng.bytes(length), "Group 5").get(table, 1000)
+            symbols = SymbolDecoder(rng.bytes(length), "group 5").get(table, 1000)
         except DamagedArchiveError as error:
-            assert "Group 5" in str(error)  # noqa: PT017 - both outcomes are right
+            assert "group 5" in str(error)  # noqa: PT017 - both outcomes are right
         else:
             assert set(symbols.tolist()) <= {0, 1, 2}
-    decoder = SymbolDecoder(bytes(4000), "Group 5")
+    decoder = SymbolDecoder(bytes(4000), "group 5")
     decoder.get(table, 1)
     with pytest.raises(DamagedArchiveError, match="longer"):
         decoder.finish()

@@ -117,7 +117,7 @@ def test_what_was_measured_is_what_is_coded():
     fit = FitConfig(first_iterations=25, next_iterations=5, first_search=40)
     start = first_start(CONFIG, fit, frames, seed=0)
     fitted = fit_group(CONFIG, fit, start, frames, iterations=25, seed=0)
-    shown = decode_pictures(CONFIG, fitted.coded, 40, 64, 3, name="Group 0", device=torch.device("cpu"))
+    shown = decode_pictures(CONFIG, fitted.coded, 40, 64, 3, name="group 0", device=torch.device("cpu"))
     seen = float(np.mean((shown / 255.0 - frames.permute(0, 2, 3, 1).numpy()) ** 2))
     assert seen == pytest.approx(fitted.mse, rel=0.1)
     assert seen < float(frames.var())
@@ -141,7 +141,7 @@ def test_solved_start_shows_the_frames():
     fit = FitConfig(first_iterations=1, next_iterations=1, first_search=60)
     start = first_start(NetworkConfig(hidden=9, features=6), fit, frames.contiguous(), seed=0)
     config = NetworkConfig(hidden=9, features=6)
-    shown = decode_pictures(config, start, 96, 96, 3, name="Group 0", device=torch.device("cpu"))
+    shown = decode_pictures(config, start, 96, 96, 3, name="group 0", device=torch.device("cpu"))
     assert np.abs(shown / 255.0 - frames.permute(0, 2, 3, 1).numpy()).mean() < 0.05
 
 
