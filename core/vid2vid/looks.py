@@ -12,6 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+VARIETY = 0.5
+"""How much of an instance's own colour is kept against the mean of its class.
+
+Maps do not tell colours, so a drawn one is a guess. Measured on the street of the demo (LPIPS over that of class-mean
+paint, single frames): 0.79 with the full colours, 0.76 with half, 0.75 with the mean alone, where all cars are grey.
+"""
 SAMPLES = 48
 """Colours kept for each class: enough for a street of cars, small enough to travel in a checkpoint."""
 
@@ -77,7 +83,10 @@ def instance_means(
 
 
 def gather_looks(tables: list[tuple[NDArray[np.float32], NDArray[np.int64]]]) -> Looks:
-    """Collect what a model keeps from the instance means of its training shots; big instances come first."""
+    """Collect what a model keeps from the instance means of its training shots; big instances come first.
+
+    Their colours are brought nearer to the class mean (see `VARIETY`).
+    """
     classes = tables[0][0].shape[0]
     mean = np.zeros((classes, 3), np.float32)
     samples = np.zeros((classes, SAMPLES, 3), np.float32)
@@ -91,5 +100,6 @@ def gather_looks(tables: list[tuple[NDArray[np.float32], NDArray[np.int64]]]) ->
         mean[index] = (means * pixels[:, None]).sum(0) / pixels.sum()
         order = np.argsort(-pixels, kind="stable")[:SAMPLES]
         kept = order[pixels[order] > 0]
-        samples[index, : len(kept)], counts[index] = means[kept], len(kept)
+        drawn = mean[index] + VARIETY * (means[kept] - mean[index])
+        samples[index, : len(kept)], counts[index] = drawn, len(kept)
     return Looks(mean, samples, counts)
