@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Generator
 from contextlib import closing
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mapreel.core.contract.takes import claim_folder, is_file_take, resume_take,
 from mapreel.core.device import pick_device
 from mapreel.core.media.movies import MovieWriter, movie_info
 from mapreel.core.vid2vid.checkpoint import Model, load_model
+from mapreel.core.vid2vid.keyframes import LONGEST_GAP
 from mapreel.core.vid2vid.renderer import Memory, RenderedFrame, Renderer
 from mapreel.core.vid2vid.shot import Shot, open_shot
 from mapreel.core.vid2vid.supported import refuse_unsupported
@@ -97,15 +99,26 @@ class _RenderJob:
         }
 
     def _outdated(self, standing: set[int]) -> set[int]:
-        """Frames that stand in the take, but whose maps have changed since they were made."""
+        """Frames that stand in the take, but were made before their maps, or from another anchor."""
         changed: set[int] = set()
-        timeline = self.shot.timeline
-        for segment in timeline.segments(standing):
-            if self.files.maps.get(str(timeline.numbers[segment.start])) != self.shot.fingerprint(segment):
-                changed |= standing & set(timeline.numbers[segment.start : segment.end])
+        ahead = LONGEST_GAP if self.quality is Quality.FAST else 0
+        for segment in self.shot.timeline.segments(standing):
+            changed |= self._outdated_in(segment, standing, ahead)
         if changed:
             listed = FrameRange.from_numbers(sorted(changed))
             self.notes.append(f"frames {listed} are rendered anew, because their maps have changed")
+        return changed
+
+    def _outdated_in(self, segment: Segment, standing: set[int], ahead: int) -> set[int]:
+        numbers = self.shot.timeline.numbers
+        if numbers[segment.start] not in self.files.anchors:
+            return standing & set(numbers[segment.start : segment.end])
+        newest_s = list(accumulate(map(self.shot.changed_s, self.shot.timeline.needed(segment)), max))
+        changed = set()
+        for index in range(segment.start, segment.end):
+            leans_on = min(index - segment.run_in + ahead, len(newest_s) - 1)
+            if numbers[index] in standing and self.files.written_s(numbers[index]) < newest_s[leans_on]:
+                changed.add(numbers[index])
         return changed
 
     def _frames(self, missing: set[int]) -> Generator[RenderedFrame]:
@@ -113,7 +126,7 @@ class _RenderJob:
         memory: Memory | None = None
         before: Segment | None = None
         for segment in self.shot.timeline.segments(missing):
-            self.files.maps[str(self.shot.timeline.numbers[segment.start])] = self.shot.fingerprint(segment)
+            self.files.anchors.add(self.shot.timeline.numbers[segment.start])
             self.files.describe(self.shot.planned, self.notes)  # before the first frame: a kill must not lose it
             last = max(n for n in self.shot.timeline.numbers[segment.start : segment.end] if n in missing)
             carried = memory if before is not None and before.end == segment.start else None

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from mapreel.core.contract.requests import RenderRequest
 from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
 from mapreel.core.media.warping import estimate_motion
 from mapreel.core.vid2vid.checkpoint import Model
-from mapreel.core.vid2vid.timeline import Segment, Timeline
+from mapreel.core.vid2vid.timeline import Timeline
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -72,18 +71,14 @@ class Shot:
         number = self.timeline.numbers[index]
         return _kept(self._frames, number, lambda: self._read(number))
 
-    def fingerprint(self, segment: Segment) -> str:
-        """What the frames of a segment are made from, as one hash: numbers, sizes and times of all maps it reads."""
-        digest = hashlib.sha256()
+    def changed_s(self, number: int) -> float:
+        """When the maps of a frame were last written or put in their place, in seconds since 1970."""
+        times = [0.0]
         for sequence in (self.labels, self.instances, self.motion):
-            if sequence is None:
-                continue
-            there = set(sequence.numbers) - set(sequence.filled)
-            for number in self.timeline.needed(segment):
-                if number in there:
-                    found = sequence.path(number).stat()
-                    digest.update(f"{sequence.kind.value} {number} {found.st_size} {found.st_mtime_ns};".encode())
-        return digest.hexdigest()
+            if sequence is not None and number in sequence.numbers and number not in sequence.filled:
+                found = sequence.path(number).stat()  # a copy may keep the time of writing, but not that of its arrival
+                times += [found.st_mtime, found.st_ctime]
+        return max(times)
 
     def _read(self, number: int) -> FrameMaps:
         labels = self.labels.read(number)

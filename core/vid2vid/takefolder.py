@@ -38,8 +38,8 @@ class TakeFolder:
         self._suffix = f".{request.image_format.value}"
         self._story = _story(request, model)
         self.keys: set[int] = set()
-        self.maps: dict[str, str] = {}
-        """First frame number of a segment -> fingerprint of the maps its frames were made from."""
+        self.anchors: set[int] = set()
+        """Frame numbers at which the chains of the frames here began."""
         self._numbers: set[int] = set()
         self._adopt()
 
@@ -60,9 +60,9 @@ class TakeFolder:
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
             plan, self.keys = known["plan"], {int(key) for key in known["keys"]}
-            self.maps = {str(first): str(fingerprint) for first, fingerprint in known["maps"].items()}
+            self.anchors = {int(anchor) for anchor in known["anchors"]}
             self._numbers = set(FrameRange.parse(known["frames"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as exc:
+        except (OSError, ValueError, KeyError, TypeError, UsageError) as exc:
             raise OutputError(
                 f"{path} cannot be read, so nobody knows what made the frames beside it",
                 "render into another folder",
@@ -95,7 +95,7 @@ class TakeFolder:
             "frames": str(FrameRange.from_numbers(sorted(self._numbers))),
             "finished": all(self.path(number).is_file() for number in self._numbers),
             "keys": sorted(self.keys),
-            "maps": self.maps,
+            "anchors": sorted(self.anchors),
             "notes": notes,
         }
         content = {"format": SIDECAR_FORMAT, "version": SIDECAR_VERSION, **self._story, **state}
@@ -114,6 +114,10 @@ class TakeFolder:
             except DamagedFileError:
                 path.unlink()
         return there
+
+    def written_s(self, number: int) -> float:
+        """When a frame was written, in seconds since 1970."""
+        return self.path(number).stat().st_mtime
 
     def write(self, number: int, pixels: NDArray[np.uint8]) -> None:
         """Write one frame, PNG as it is, EXR in scene-linear light."""
