@@ -12,7 +12,7 @@ import torch
 from mapreel.core.contract.errors import UnknownLabelError
 from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.inputs import ClassTable, encode_frame, picture_to_tensor, tensor_to_picture
-from mapreel.core.vid2vid.looks import SAMPLES, Looks, gather_looks, instance_means
+from mapreel.core.vid2vid.looks import SAMPLES, VARIETY, Looks, gather_looks, instance_means
 from mapreel.core.vid2vid.renderer import to_pixels
 from mapreel.core.vid2vid.timeline import ANCHOR_EVERY, RUN_IN, Timeline
 
@@ -188,7 +188,8 @@ def test_means_of_instances_and_what_a_model_keeps_of_them():
     other = (np.full((3, 2, 3), 0.5, np.float32), np.array([[0, 0], [100, 0], [0, 0]]))
     looks = gather_looks([(means, pixels), other])
     assert looks.counts.tolist() == [1, 3, 0]
-    assert looks.samples[1, 0] == pytest.approx([0.5, 0.5, 0.5])  # the biggest comes first
+    biggest = looks.mean[1] + VARIETY * (0.5 - looks.mean[1])
+    assert looks.samples[1, 0] == pytest.approx(biggest)  # the biggest comes first
     assert looks.mean[1] == pytest.approx((np.array([0.2, 1, 0]) * 4 + np.array([0.2, 0.4, 0]) * 4 + 50) / 108)
     assert looks.mean[2].tolist() == [0.5] * 3  # never seen: grey
 
@@ -198,4 +199,6 @@ def test_more_instances_than_are_kept():
     means = np.broadcast_to(np.arange(1, 101, dtype=np.float32)[None, :, None] / 100, (1, 100, 3))
     looks = gather_looks([(means, pixels)])
     assert looks.counts.tolist() == [SAMPLES]
-    assert looks.samples[0, :, 0].tolist() == pytest.approx([x / 100 for x in range(100, 100 - SAMPLES, -1)])
+    mean = float(looks.mean[0, 0])
+    kept = [mean + VARIETY * (x / 100 - mean) for x in range(100, 100 - SAMPLES, -1)]
+    assert looks.samples[0, :, 0].tolist() == pytest.approx(kept)

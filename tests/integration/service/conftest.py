@@ -127,7 +127,7 @@ def quick():
 def make_house(root):
     """A house with its environment; the processes that it leads to are ended afterwards."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")])))
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         house = House(root)

@@ -52,7 +52,7 @@ def test_a_writer_killed_at_any_moment_leaves_no_half_file(quick_folder):
         "    path = pathlib.Path(sys.argv[1]) / f'{n}.txt'\n"
         "    write_atomically(path, lambda file: [file.write(part) for part in parts])\n"
     )
-    here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    here = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
     for _ in range(8):
         before = visible(quick_folder)
         child = subprocess.Popen(
