@@ -36,6 +36,8 @@ class GeneratorConfig:
     """A colour for each instance as an input, so that objects of one class may differ and keep their colour in time."""
     position: bool = True
     """Picture coordinates as an input: a drive or a talking head is framed the same way in every frame."""
+    trust: bool = False
+    """How far each instance colour may be believed as an input, 0..1: a drawn one is a guess, a measured one is not."""
     previous: bool = True
     """The compensated previous frame as an input, with the blend weight that decides how much of it stays."""
 
@@ -47,7 +49,7 @@ class GeneratorConfig:
     @property
     def input_channels(self) -> int:
         """Channels of the whole input at full resolution."""
-        return self.label_channels + 3 * self.looks + 2 * self.position + 4 * self.previous
+        return self.label_channels + 3 * self.looks + 2 * self.position + self.trust + 4 * self.previous
 
     @property
     def stride_px(self) -> int:
@@ -82,7 +84,7 @@ def _typed(name: str, value: object) -> object:
         if not isinstance(value, list | tuple) or not all(type(v) is int for v in value):
             raise ValueError(f"{name} must be a list of whole numbers")
         return tuple(value)
-    wanted = bool if name in ("edges", "looks", "position", "previous") else int
+    wanted = bool if name in ("edges", "looks", "position", "trust", "previous") else int
     if type(value) is not wanted:
         raise ValueError(f"{name} must be {wanted.__name__}")
     return value

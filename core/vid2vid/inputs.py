@@ -54,7 +54,7 @@ class FrameInputs:
     """What the generator reads of one frame, apart from its memory."""
 
     labels: Tensor  # [N, label_channels, H, W] float32 0 or 1
-    extras: Tensor  # [N, 3 * looks + 2 * position, H, W] float32 -1..1
+    extras: Tensor  # [N, 3 * looks + 2 * position + trust, H, W] float32 -1..1
 
 
 def encode_frame(
@@ -64,6 +64,7 @@ def encode_frame(
     looks: NDArray[np.float32] | None,
     origin_px: tuple[int, int] = (0, 0),
     full_px: tuple[int, int] | None = None,
+    trust: NDArray[np.float32] | None = None,
 ) -> FrameInputs:
     """One frame's maps as network input, batch of one.
 
@@ -74,6 +75,7 @@ def encode_frame(
         looks: [H, W, 3] instance colours, sRGB 0..1.
         origin_px: (y, x) of the maps' first pixel in the whole picture, for crops.
         full_px: (H, W) of the whole picture; None means the maps are the whole picture.
+        trust: [H, W] how far `looks` may be believed, 0..1.
     """
     h, w = classes.shape
     labels = np.zeros((config.label_channels, h, w), np.float32)
@@ -86,6 +88,9 @@ def encode_frame(
         extras.append(np.ascontiguousarray(looks.transpose(2, 0, 1)) * 2.0 - 1.0)
     if config.position:
         extras.append(_coordinates((h, w), origin_px, full_px or (h, w)))
+    if config.trust:
+        assert trust is not None
+        extras.append(trust[None] * np.float32(2.0) - np.float32(1.0))
     joined = np.concatenate(extras) if extras else np.zeros((0, h, w), np.float32)
     return FrameInputs(torch.from_numpy(labels)[None], torch.from_numpy(joined)[None])
 

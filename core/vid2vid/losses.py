@@ -42,6 +42,20 @@ def grid_print(output: Tensor, truth: Tensor) -> Tensor:
     return torch.stack([F.avg_pool2d(difference * sign, 16).abs().mean() for sign in (x, y, x * y)]).sum()
 
 
+def carried(output: Tensor, motion: Tensor) -> Tensor:
+    """A picture taken along a backward motion field, differentiable: [N, C, H, W], [N, 2, H, W] px -> [N, C, H, W]."""
+    h, w = output.shape[-2:]
+    x = torch.arange(w, device=output.device, dtype=output.dtype) + motion[:, 0]
+    y = torch.arange(h, device=output.device, dtype=output.dtype)[:, None] + motion[:, 1]
+    grid = torch.stack([2 * x / max(1, w - 1) - 1, 2 * y / max(1, h - 1) - 1], dim=-1)
+    return F.grid_sample(output, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def in_between(made: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
+    """L1 of a compensated in-between [N, 3, H, W] where `counts` [N, 1, H, W] says that a key brings something."""
+    return ((made - truth).abs() * counts).sum() / (3 * counts.sum() + 1.0)
+
+
 def steadiness(output: Tensor, warped: Tensor, steady: Tensor) -> Tensor:
     """Change against the compensated frame before, where the true frames did not change either.
 

@@ -130,7 +130,7 @@ class Generator(nn.Module):
 
         Args:
             labels: [N, label_channels, H, W], one-hot classes and instance edges, 0 or 1.
-            extras: [N, 3 * looks + 2 * position, H, W], instance colours in -1..1 and coordinates in -1..1.
+            extras: [N, 3 * looks + 2 * position + trust, H, W], instance colours, coordinates and trust in -1..1.
             warped: [N, 3, H, W], compensated previous frame in -1..1, or None for a model without memory.
             valid: [N, 1, H, W], 1 where `warped` may be trusted, 0 elsewhere.
 

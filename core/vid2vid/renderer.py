@@ -26,6 +26,7 @@ from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.compensation import Picture, carried_from, in_betweens, motion_to
 from mapreel.core.vid2vid.inputs import encode_frame, picture_to_tensor, tensor_to_picture
 from mapreel.core.vid2vid.keyframes import next_key
+from mapreel.core.vid2vid.looks import GUESS
 from mapreel.core.vid2vid.precision import fast_precision
 from mapreel.core.vid2vid.shot import FrameMaps, Shot
 from mapreel.core.vid2vid.supported import refuse_teacher
@@ -77,7 +78,8 @@ class Renderer:
         config = self.model.config
         edges = instance_edges(maps.instances) if config.edges and maps.instances is not None else None
         looks = self.model.looks.paint(maps.classes, maps.instances) if config.looks else None
-        inputs = encode_frame(config, maps.classes, edges, looks)
+        trust = np.full(maps.classes.shape, GUESS, np.float32) if config.trust else None
+        inputs = encode_frame(config, maps.classes, edges, looks, trust=trust)
         tensors = [
             inputs.labels,
             inputs.extras,

@@ -69,7 +69,7 @@ def run_train(
     table = _class_table(data, palette)
     shots = [load_shot(folder, table) for folder in data]
     height, width = shots[0].size_px
-    config = GeneratorConfig(classes=len(table.ids), width=width, height=height)
+    config = GeneratorConfig(classes=len(table.ids), width=width, height=height, trust=True)
     device = pick_device()
     plan = TrainingPlan(steps=steps)
     trainer = Trainer(

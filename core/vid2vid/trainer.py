@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,11 +28,19 @@ from mapreel.core.contract.takes import write_atomically
 from mapreel.core.quality import LpipsSqueeze
 from mapreel.core.vid2vid.checkpoint import load_strictly, save_model
 from mapreel.core.vid2vid.config import GeneratorConfig
-from mapreel.core.vid2vid.dataset import CropStream, StreamSample, TrainingShot, check_shots
+from mapreel.core.vid2vid.dataset import Between, CropStream, StreamSample, TrainingShot, check_shots
 from mapreel.core.vid2vid.discriminator import MultiScaleDiscriminator
 from mapreel.core.vid2vid.inputs import ClassTable, FrameInputs, tensor_to_picture
-from mapreel.core.vid2vid.looks import gather_looks
-from mapreel.core.vid2vid.losses import critic_hinge, feature_matching, generator_hinge, grid_print, steadiness
+from mapreel.core.vid2vid.looks import VARIETY, gather_looks
+from mapreel.core.vid2vid.losses import (
+    carried,
+    critic_hinge,
+    feature_matching,
+    generator_hinge,
+    grid_print,
+    in_between,
+    steadiness,
+)
 from mapreel.core.vid2vid.models import LOG_FILE, MODEL_FILE
 from mapreel.core.vid2vid.network import Generator
 from mapreel.core.vid2vid.precision import fast_precision
@@ -59,6 +67,8 @@ class TrainingPlan:
     matching: float = 10.0
     adversarial: float = 1.0
     steady: float = 2.0
+    between: float = 3.0
+    """On in-betweens, through the compensation: key frames shall agree with each other where they are carried."""
     grid: float = 5.0
     """Against the grid that a pixel shuffle prints and that strided networks do not see."""
     average: float = 0.999
@@ -155,7 +165,7 @@ class Trainer:
     def _judge_twice(self, batch: StreamSample, pictures: Tensor) -> list[list[Tensor]]:
         """The critic on true and made frames [2N, 3, H, W] of the same maps in one pass."""
         doubled = FrameInputs(batch.inputs.labels.repeat(2, 1, 1, 1), batch.inputs.extras.repeat(2, 1, 1, 1))
-        return self._judge(StreamSample(doubled, batch.warped, batch.valid, batch.truth, batch.steady), pictures)
+        return self._judge(replace(batch, inputs=doubled), pictures)
 
     def _generator_loss(
         self, batch: StreamSample, output: Tensor, real: list[list[Tensor]]
@@ -168,11 +178,17 @@ class Trainer:
             "adversarial": plan.adversarial * generator_hinge(fake).float(),
             "matching": plan.matching * feature_matching(real, fake).float(),
             "grid": plan.grid * grid_print(output, batch.truth),
+            "between": plan.between * self._between(batch, output),
             "steady": plan.steady * steadiness(output, batch.warped, batch.steady),
         }
         if self.perceptual is not None:
             terms["perceptual"] = plan.perceptual * self._perceptual_distance(output, batch.truth)
         return terms, torch.stack(list(terms.values())).sum()
+
+    def _between(self, batch: StreamSample, output: Tensor) -> Tensor:
+        between = batch.between
+        made = between.base + between.weight * carried(output, between.motion)
+        return in_between(made, between.truth, between.counts)
 
     def _perceptual_distance(self, output: Tensor, truth: Tensor) -> Tensor:
         """LPIPS of half of the crops, in turn: the dearest term, and every other step is enough."""
@@ -302,7 +318,7 @@ class Trainer:
             name=name,
             generator=self.averaged,
             table=self.table,
-            looks=gather_looks([(s.means, s.pixels) for s in self.shots]),
+            looks=gather_looks([(s.means, s.pixels) for s in self.shots], 1.0 if self.config.trust else VARIETY),
             licence=licence,
             story={**story, "steps": str(self.step)},
         )
@@ -338,6 +354,13 @@ def _batch(samples: list[StreamSample], device: torch.device) -> StreamSample:
         joined([s.valid for s in samples]),
         joined([s.truth for s in samples]),
         joined([s.steady for s in samples]),
+        Between(
+            joined([s.between.motion for s in samples]),
+            joined([s.between.weight for s in samples]),
+            joined([s.between.base for s in samples]),
+            joined([s.between.truth for s in samples]),
+            joined([s.between.counts for s in samples]),
+        ),
     )
 
 

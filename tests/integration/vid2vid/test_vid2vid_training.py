@@ -275,7 +275,7 @@ def test_a_short_training_learns_and_logs_every_term(shot, tmp_path, listener, m
     trainer_.run(heard)
     lines = [json.loads(line) for line in (tmp_path / "run" / LOG_FILE).read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 61))
-    terms = {"critic", "total", "l1", "adversarial", "matching", "grid", "steady"}
+    terms = {"critic", "total", "l1", "adversarial", "matching", "grid", "between", "steady"}
     assert all(set(line) == terms | {"step", "seconds"} for line in lines)
     assert all(np.isfinite(list(line.values())).all() for line in lines)
     first, last = (np.mean([line["l1"] for line in part]) for part in (lines[:3], lines[-12:]))
