@@ -49,8 +49,13 @@ class Evaluation:
         return self.lpips / self.lpips_paint
 
 
-def render_shot(model_name: str, folder: Path, quality: Quality) -> tuple[Shot, Iterator[RenderedFrame]]:
-    """Render a shot folder (`label/`, and `instance/`, `motion/` where there are any) in memory."""
+def render_shot(
+    model_name: str, folder: Path, quality: Quality, references: tuple[tuple[int, str], ...] = ()
+) -> tuple[Shot, Iterator[RenderedFrame]]:
+    """Render a shot folder (`label/`, and `instance/`, `motion/` where there are any) in memory.
+
+    references: (frame number, file) of true pictures that are given.
+    """
     model = load_model(model_name)
     request = RenderRequest(
         labels=str(folder.resolve() / "label"),
@@ -59,6 +64,7 @@ def render_shot(model_name: str, folder: Path, quality: Quality) -> tuple[Shot, 
         model=model_name,
         out=str(folder.resolve() / "not-written"),
         quality=quality,
+        reference=references,
     )
     shot = open_shot(model, request)
     renderer = Renderer(model, pick_device())

@@ -26,8 +26,9 @@ from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.compensation import Picture, carried_from, in_betweens, motion_to
 from mapreel.core.vid2vid.inputs import encode_frame, picture_to_tensor, tensor_to_picture
 from mapreel.core.vid2vid.keyframes import next_key
-from mapreel.core.vid2vid.looks import GUESS
 from mapreel.core.vid2vid.precision import fast_precision
+from mapreel.core.vid2vid.reference import Colours, paint_frame
+from mapreel.core.vid2vid.reference_memory import carried_reference
 from mapreel.core.vid2vid.shot import FrameMaps, Shot
 from mapreel.core.vid2vid.supported import refuse_teacher
 from mapreel.core.vid2vid.timeline import Segment
@@ -58,27 +59,37 @@ class Renderer:
         self._generator = model.generator.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def render_frame(self, shot: Shot, index: int, memory: Memory | None) -> tuple[Picture, Memory]:
-        """Synthesise the frame at timeline index `index` on what `memory` holds (None: afresh).
+        """Synthesise the frame at timeline index `index` on what `memory` holds (None: afresh, or from a reference).
+
+        A reference frame is its picture.
 
         Returns:
             The frame [H, W, 3] float32 sRGB in -1..1, and the memory for the frame after.
         """
+        if shot.references is not None and index in shot.references.indices:
+            picture = shot.references.picture(index)
+            return picture, Memory(index, picture)
         maps = shot.maps(index)
         warped = np.zeros((*shot.size_px, 3), np.float32)
         valid = np.zeros(shot.size_px, np.bool_)
+        if memory is None and shot.references is not None:
+            warped, valid = carried_reference(shot, shot.references, index) or (warped, valid)
         if memory is not None:
             motion = motion_to(shot, index, memory.index)
             valid = agreement(motion, maps.ids, shot.maps(memory.index).ids)
             warped = warp_picture(memory.picture, motion)
-        picture = self._synthesise(maps, warped, valid)
+        picture = self._synthesise(maps, warped, valid, shot.reference_colours)
         return picture, Memory(index, picture)
 
     @torch.inference_mode()
-    def _synthesise(self, maps: FrameMaps, warped: Picture, valid: NDArray[np.bool_]) -> Picture:
+    def _synthesise(
+        self, maps: FrameMaps, warped: Picture, valid: NDArray[np.bool_], seen: Colours | None = None
+    ) -> Picture:
         config = self.model.config
         edges = instance_edges(maps.instances) if config.edges and maps.instances is not None else None
-        looks = self.model.looks.paint(maps.classes, maps.instances) if config.looks else None
-        trust = np.full(maps.classes.shape, GUESS, np.float32) if config.trust else None
+        looks, trust = None, None
+        if config.looks or config.trust:
+            looks, trust = paint_frame(self.model.looks, seen, maps.classes, maps.instances)
         inputs = encode_frame(config, maps.classes, edges, looks, trust=trust)
         tensors = [
             inputs.labels,
@@ -141,7 +152,7 @@ class Renderer:
         yield RenderedFrame(numbers[key], to_pixels(picture), True)
         with ThreadPoolExecutor(thread_count(), thread_name_prefix="between") as pool:
             while key < last:
-                due = next_key(shot, key, last)
+                due = _due(shot, key, last)
                 following, memory = self.render_frame(shot, due, memory if due < segment.end else None)
                 carried = in_betweens(shot, (key, picture), (due, following), pool)
                 for offset, between in enumerate(carried, start=1):
@@ -157,10 +168,15 @@ class Renderer:
         while key < segment.end:
             picture, memory = self.render_frame(shot, key, memory)
             yield RenderedFrame(numbers[key], to_pixels(picture), True)
-            due = next_key(shot, key, last) if key < last else segment.end
+            due = _due(shot, key, last) if key < last else segment.end
             for index in range(key + 1, due):
                 yield RenderedFrame(numbers[index], to_pixels(carried_from(shot, index, key, picture)), False)
             key = due
+
+
+def _due(shot: Shot, key: int, last: int) -> int:
+    """The key frame after `key`, at most `last`: chosen from the maps, or a reference that comes before."""
+    return next_key(shot, key, shot.references.next_after(key, last) if shot.references else last)
 
 
 def to_pixels(picture: Picture) -> NDArray[np.uint8]:

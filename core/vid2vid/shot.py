@@ -18,6 +18,7 @@ from mapreel.core.contract.requests import RenderRequest
 from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
 from mapreel.core.media.warping import estimate_motion
 from mapreel.core.vid2vid.checkpoint import Model
+from mapreel.core.vid2vid.reference import Colours, References, carried_over
 from mapreel.core.vid2vid.timeline import Timeline
 
 K = TypeVar("K", bound=Hashable)
@@ -54,7 +55,9 @@ class Shot:
         motion: ShotSequence | None,
         planned: tuple[int, ...],
         timeline: Timeline,
+        references: References | None = None,
     ) -> None:
+        self.references = references
         self.model, self.labels, self.instances, self.motion, self.planned = model, labels, instances, motion, planned
         self.timeline = timeline
         self._motion_numbers = frozenset(motion.numbers) if motion else frozenset[int]()
@@ -70,6 +73,13 @@ class Shot:
         """The maps at timeline index `index`. Raises what the readers raise, and UnknownLabelError."""
         number = self.timeline.numbers[index]
         return _kept(self._frames, number, lambda: self._read(number))
+
+    @cached_property
+    def reference_colours(self) -> Colours | None:
+        """What the reference frames show of each instance, None without references. Raises as `maps` and readers do."""
+        if self.references is None:
+            return None
+        return self.references.looks(lambda index: (self.maps(index).classes, self.maps(index).instances))
 
     def changed_s(self, number: int) -> float:
         """When the maps of a frame were last written or put in their place, in seconds since 1970."""
@@ -133,7 +143,13 @@ def open_shot(model: Model, request: RenderRequest) -> Shot:
     elif max(around) - min(around) < MAX_FRAMES:
         around = set(range(min(around), max(around) + 1))
     timeline = Timeline(tuple(sorted(around | set(planned))))
-    numbers = tuple(sorted({n for s in timeline.segments(set(planned)) for n in timeline.needed(s)}))
+    references = References(request.reference, timeline.numbers, request.labels) if request.reference else None
+    segments = list(timeline.segments(set(planned)))
+    needed = {n for s in segments for n in timeline.needed(s)}
+    if references is not None:
+        carried = (carried_over(references, s, request.quality, len(timeline)) for s in segments)
+        needed |= {timeline.numbers[i] for indices in carried for i in indices} | set(references.numbers)
+    numbers = tuple(sorted(needed))
     labels = _open(request.labels, MapKind.LABEL, numbers, request.missing)
     instances = _open(request.instances, MapKind.INSTANCE, numbers, request.missing) if request.instances else None
     motion = _open_motion(request.motion, numbers, planned, request.missing) if request.motion else None
@@ -147,7 +163,9 @@ def open_shot(model: Model, request: RenderRequest) -> Shot:
             "render larger maps",
             file=request.labels,
         )
-    return Shot(model, labels, instances, motion, planned, timeline)
+    if references is not None:
+        references.check_sizes(labels.size)
+    return Shot(model, labels, instances, motion, planned, timeline, references)
 
 
 def _open(source: str, kind: MapKind, numbers: tuple[int, ...], missing: MissingFrames) -> ShotSequence:

@@ -11,10 +11,8 @@ from mapreel.core.contract.takes import is_file_take
 
 
 def refuse_unsupported(request: RenderRequest) -> None:
-    """Raises UsageError for reference frames, the teacher, movies other than MP4 and movies of EXR frames."""
+    """Raises UsageError for the teacher, movies other than MP4 and movies of EXR frames."""
     out = Path(request.out)
-    if request.reference:
-        raise UsageError("reference frames are not supported by this version", "leave out --reference")
     refuse_teacher(request.quality)
     if is_file_take(out) and out.suffix.lower() != ".mp4":
         raise UsageError(f"movies are written as .mp4, not {out.suffix}", "name the output .mp4 or a folder")

@@ -22,6 +22,7 @@ from mapreel.core.contract.takes import write_atomically
 from mapreel.core.contract.versions import installed_version
 from mapreel.core.media.images import read_color, read_color_float, write_exr, write_png
 from mapreel.core.vid2vid.checkpoint import Model
+from mapreel.core.vid2vid.reference import reference_digests
 
 SIDECAR = "mapreel.json"
 SIDECAR_FORMAT = "mapreel-take"
@@ -195,6 +196,7 @@ def srgb_to_linear(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 def plan_digest(request: RenderRequest, model: Model) -> str:
     """What decides the pixels of a take, as one hash: which frames are wanted, where and how fast does not."""
     plan = {k: v for k, v in request.to_json().items() if k not in ("out", "resume", "frames", "fps")}
+    plan["reference"] = reference_digests(request.reference)
     plan["model_sha256"] = model.sha256
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 

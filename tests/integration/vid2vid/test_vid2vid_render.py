@@ -426,7 +426,6 @@ def test_missing_folder(street, render, tmp_path):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"reference": ((1001, "/some/picture.png"),)},
         {"quality": Quality.TEACHER},
         {"take": "movie.mov"},
         {"take": "movie.mp4", "image_format": ImageFormat.EXR},
