@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from mapreel.core.contract.progress import JobContext
     from mapreel.core.contract.strict_json import JSON
+    from mapreel.core.vid2vid.draft import DraftStudio
 
 
 def run(request: Request, take: Path | None, context: JobContext) -> dict[str, JSON]:
@@ -39,3 +40,10 @@ def run(request: Request, take: Path | None, context: JobContext) -> dict[str, J
 
             return run_decode(request, take, context)
     raise UsageError(f"nobody here runs a request of the type {request.kind}", "use the command of that name")
+
+
+def open_drafts() -> DraftStudio:
+    """What renders drafts one after the other in this process; it keeps model, maps and pictures for the next one."""
+    from mapreel.core.vid2vid.draft import DraftStudio
+
+    return DraftStudio()

@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     roots: tuple[str, ...] = ()  # when given, requests may only name paths below one of these (needed for shares)
     idle_s: float = Field(default=900.0, gt=0)  # the service ends when nobody asked and nothing ran for so long
     compute_idle_s: float = Field(default=300.0, gt=0)  # the compute process gives its memory back after so long
+    draft_idle_s: float = Field(default=300.0, gt=0)  # the interactive process gives its memory back after so long
+    draft_timeout_s: float = Field(default=120.0, gt=0)  # one draft, the loading of the model at first included
     cores_left_free: int = Field(default_factory=_cores_left_free, ge=0)  # so that the host stays usable
     nice: int = Field(default=10, ge=0, le=19)  # batch work never slows the artist's own programs
     grace_s: float = Field(default=5.0, gt=0)  # between the word to stop and the kill

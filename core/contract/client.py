@@ -17,6 +17,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from mapreel.core.contract.connection import GONE, MAX_FAILURES, ServiceConnection
+from mapreel.core.contract.draft import (
+    DRAFT_PATH,
+    FACTS_HEADER,
+    MAX_PIXEL_BYTES,
+    DraftFrame,
+    DraftQuestion,
+    DraftSession,
+    frame_from_answer,
+)
 from mapreel.core.contract.errors import ServiceStoppingError, ServiceUnreachableError, UnknownJobError
 from mapreel.core.contract.job_view import JobEvent, JobView
 from mapreel.core.contract.jobs import JobState
@@ -25,8 +34,9 @@ from mapreel.core.contract.state_folder import state_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mapreel.core.contract.requests import Request
+    from mapreel.core.contract.requests import DraftRequest, Request
 
+DRAFT_TIMEOUT_S = 300.0  # the service itself gives up earlier and says why
 _JOB = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
@@ -45,6 +55,7 @@ class ServiceClient:
         self._connection = ServiceConnection(
             state_folder(state), starts=start, start_timeout_s=start_timeout_s, arguments=arguments
         )
+        self._session = DraftSession()
 
     def __enter__(self) -> ServiceClient:
         return self
@@ -80,6 +91,21 @@ class ServiceClient:
 
     def retry(self, job: str) -> JobView:
         return self._step(job, "retry")
+
+    def draft(self, request: DraftRequest, *, session: DraftSession | None = None) -> DraftFrame:
+        """One frame now, as pixels in memory; the first one loads the model and takes seconds.
+
+        session: shared by several clients of one viewer; this client's own by default. Raises the sentence of what is
+        wrong with the input, DraftSupersededError when a newer draft of the session took its place, DraftFailedError.
+        """
+        session = session or self._session
+        question = DraftQuestion(session.name, session.next_serial(), request)
+        facts, pixels = self._connection.ask_bytes(
+            DRAFT_PATH, question.to_json(), header=FACTS_HEADER, timeout_s=DRAFT_TIMEOUT_S, limit=MAX_PIXEL_BYTES
+        )
+        frame = frame_from_answer(facts, pixels)
+        session.accept(question.serial)
+        return frame
 
     def status(self) -> dict[str, Any]:
         """Process ids and state folder of the service."""

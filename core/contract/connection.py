@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mapreel.core.contract.errors import (
+    DraftSupersededError,
     ServiceError,
     ServiceNotTrustedError,
     ServiceRefusedError,
@@ -57,6 +58,33 @@ class ServiceConnection:
         """One request and its answer. It may be sent twice: the service makes one of two."""
         try:
             return self._connected(lambda: read_answer(self._send(method, path, body)))
+        except ServiceError:
+            self.close()
+            raise
+
+    def ask_bytes(
+        self, path: str, body: dict[str, Any], *, header: str, timeout_s: float, limit: int
+    ) -> tuple[Any, bytes]:
+        """One request whose answer is raw bytes, and what the answer's `header` says as JSON.
+
+        Raises ServiceError also when no answer comes within `timeout_s` or it is larger than `limit` bytes.
+        """
+
+        def send() -> tuple[Any, bytes]:
+            assert self._connection is not None
+            sock = self._connection.sock
+            sock.settimeout(timeout_s)
+            try:
+                return _read_bytes(self._send("POST", path, body), header, limit)
+            except TimeoutError as exc:  # asking again would wait as long again
+                raise ServiceError(f"no answer came within {timeout_s:g} s", "try again", detail=str(exc)) from exc
+            finally:
+                sock.settimeout(TIMEOUT_S) if sock.fileno() >= 0 else None
+
+        try:
+            return self._connected(send)
+        except DraftSupersededError:  # the connection goes on
+            raise
         except ServiceError:
             self.close()
             raise
@@ -164,6 +192,22 @@ class ServiceConnection:
 def _stranger(endpoint: Endpoint) -> ServiceNotTrustedError:
     what = f"the program on port {endpoint.port} cannot prove to be the service of Mapreel"
     return ServiceNotTrustedError(what, "end that program, then try again")
+
+
+def _read_bytes(response: http.client.HTTPResponse, header: str, limit: int) -> tuple[Any, bytes]:
+    """Header and body of an answer. Raises the error that the service sent, ConnectionError when it is cut off."""
+    if response.status != 200:
+        read_answer(response)
+    if not 0 <= int(response.length or 0) <= limit:
+        raise ServiceError(f"the answer of the service is larger than {limit} bytes", "look at its log")
+    size = int(response.length or 0)
+    data = response.read(size)
+    if len(data) != size:
+        raise ConnectionError("cut off")
+    try:
+        return json.loads(response.headers.get(header, "")), data
+    except ValueError as exc:
+        raise ServiceRefusedError("the answer of the service cannot be read", "look at its log") from exc
 
 
 def read_answer(response: http.client.HTTPResponse) -> dict[str, Any]:

@@ -13,7 +13,8 @@ MapreelError
 ├ OutputError                    the result cannot be written, exit code 1
 │ └ DiskFullError  OutputExistsError
 ├ ServiceError                   the background service, exit code 1
-│ └ ServiceUnreachableError ServiceNotTrustedError ServiceRefusedError UnknownJobError JobStateError QueueDamagedError
+│ ├ ServiceUnreachableError ServiceNotTrustedError ServiceRefusedError UnknownJobError JobStateError QueueDamagedError
+│ └ DraftSupersededError   DraftFailedError
 ├ CancelledError                 somebody asked for it, exit code 1
 │ └ PausedError
 └ InternalError                  a fault of ours, exit code 1
@@ -233,6 +234,18 @@ class JobStateError(ServiceError):
     """The job is in a state from which the asked step does not exist (cancelling what is finished, for one)."""
 
     code = "job-state"
+
+
+class DraftSupersededError(ServiceError):
+    """A newer draft of the same session was asked for; nobody waits for this one."""
+
+    code = "draft-superseded"
+
+
+class DraftFailedError(ServiceError):
+    """The interactive compute process died, hung or was late over this draft; the next one gets a new process."""
+
+    code = "draft-failed"
 
 
 class QueueDamagedError(ServiceError):

@@ -120,6 +120,41 @@ class RenderRequest(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DraftRequest(Request):
+    """One frame of a shot as a picture in memory, at once; no take, no job."""
+
+    kind: ClassVar[str] = "draft"
+    path_fields: ClassVar[tuple[str, ...]] = ("labels", "instances", "motion", "reference")
+    labels: str
+    model: str
+    frame: int
+    instances: str | None = None
+    motion: str | None = None
+    quality: Quality = Quality.DRAFT
+    missing: MissingFrames = MissingFrames.ERROR
+    reference: tuple[tuple[int, str], ...] = ()
+
+    def _check(self) -> None:
+        if not MODEL_NAME.fullmatch(self.model):
+            checked_path(self.model, "model")
+        _need(abs(self.frame) < 10**9, f"the frame number is {self.frame}", "give one of at most nine digits")
+
+    def as_render(self) -> RenderRequest:
+        """The render of this frame alone; its `out` names nothing that is ever written."""
+        return RenderRequest(
+            labels=self.labels,
+            model=self.model,
+            out=self.labels,
+            instances=self.instances,
+            motion=self.motion,
+            frames=str(self.frame),
+            quality=self.quality,
+            missing=self.missing,
+            reference=self.reference,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class EncodeRequest(Request):
     """A shot (sequence or movie) into a neural archive; at most one of the three targets."""
 
@@ -198,7 +233,7 @@ class TrainRequest(Request):
 
 KINDS: dict[str, type[Request]] = {
     kind.kind: kind
-    for kind in (RenderRequest, EncodeRequest, DecodeRequest, VerifyRequest, InspectRequest, TrainRequest)
+    for kind in (RenderRequest, DraftRequest, EncodeRequest, DecodeRequest, VerifyRequest, InspectRequest, TrainRequest)
 }
 
 

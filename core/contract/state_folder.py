@@ -40,6 +40,10 @@ class StateFolder:
         return self.root / "compute.lock"
 
     @property
+    def interactive_lock(self) -> Path:
+        return self.root / "interactive.lock"
+
+    @property
     def database(self) -> Path:
         return self.root / "queue.sqlite3"
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from mapreel.core.contract.draft import DRAFT_PATH, FACTS_HEADER, PIXELS_TYPE, facts_to_text, question_from_json
 from mapreel.core.contract.errors import (
     DiskFullError,
+    DraftFailedError,
+    DraftSupersededError,
     InternalError,
     JobStateError,
     MapreelError,
     OutputError,
     ServiceRefusedError,
+    ServiceStoppingError,
     UnknownJobError,
     UsageError,
 )
@@ -36,10 +41,12 @@ from mapreel.core.service.guard import read_body, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from starlette.requests import Request as HttpRequest
     from starlette.types import Lifespan
 
+    from mapreel.core.contract.draft import DraftQuestion
     from mapreel.core.contract.requests import Request
     from mapreel.core.service.event_stream import Changes
     from mapreel.core.service.queue import Queue
@@ -52,6 +59,9 @@ _STATUS: list[tuple[type[MapreelError], int]] = [
     (UsageError, 400),
     (UnknownJobError, 404),
     (JobStateError, 409),
+    (DraftSupersededError, 409),
+    (DraftFailedError, 500),
+    (ServiceStoppingError, 503),
     (ServiceRefusedError, 400),
     (DiskFullError, 507),
     (OutputError, 400),
@@ -67,7 +77,8 @@ class Service:
     settings: Settings
     token: str
     port: int
-    poke: Callable[[], None]  # wakes the lane
+    poke: Callable[[], None]  # wakes the batch lane
+    draft: Callable[[DraftQuestion], Future[tuple[dict[str, Any], bytes]]]  # asks the interactive lane
     stop: Callable[[], None]  # ends the service
     facts: Callable[[], dict[str, Any]]  # for GET /v1/status
 
@@ -165,6 +176,22 @@ class Handlers:
         row = await run_in_threadpool(submit, self._service, parse_json(body))
         return JSONResponse(row, 201)
 
+    async def draft(self, request: HttpRequest) -> Response:
+        """One drafted frame as raw pixels. Of a session only the newest question is answered with a picture."""
+        settings = self._service.settings
+        body = await read_body(request, settings.max_body_bytes, settings.body_timeout_s)
+        if isinstance(body, Response):
+            return body
+        question = question_from_json(parse_json(body))
+        ask = self._service.draft
+        try:  # with roots the ask looks at the disk, which may be slow to answer
+            future = await run_in_threadpool(ask, question) if settings.roots else ask(question)
+            facts, pixels = await asyncio.wrap_future(future)
+        except DraftSupersededError as exc:  # the connection goes on: whoever scrubs meets this all the time
+            return JSONResponse({"error": exc.to_dict()}, 409, {"cache-control": "no-store"})
+        headers = {FACTS_HEADER: facts_to_text(facts), "cache-control": "no-store", "x-content-type-options": "nosniff"}
+        return Response(pixels, media_type=PIXELS_TYPE, headers=headers)
+
     async def job(self, request: HttpRequest) -> Response:
         return JSONResponse(await run_in_threadpool(self._service.queue.show, request.path_params["job"]))
 
@@ -218,6 +245,7 @@ def make_app(service: Service, lifespan: Lifespan[Starlette]) -> Starlette:
             Route("/v1/hello", handlers.hello, methods=["GET"]),
             Route("/v1/status", handlers.status, methods=["GET"]),
             Route("/v1/jobs", handlers.jobs, methods=["GET", "POST"]),
+            Route(DRAFT_PATH, handlers.draft, methods=["POST"]),
             Route("/v1/jobs/{job}", handlers.job, methods=["GET"]),
             Route("/v1/jobs/{job}/events", handlers.events, methods=["GET"]),
             Route("/v1/jobs/{job}/{step}", handlers.step, methods=["POST"]),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The batch compute process: takes one job after the other from its channel and stays warm between them.
+"""A compute process: takes one job (or draft) after the other from its channel and stays warm between them.
 
 Started with -m by the supervisor, imported by nobody. It loads nothing heavy before the first job, and ends itself when
 the channel closes: a compute process without its service must not go on writing.
@@ -16,7 +16,7 @@ import time
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mapreel.core.contract.errors import CancelledError, InternalError, MapreelError, OutputError, PausedError
 from mapreel.core.contract.requests import request_from_json
@@ -29,11 +29,19 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from mapreel.core.contract.progress import Progress
+    from mapreel.core.contract.requests import Request
 
 BEAT_S = 1.0
 LOCK_WAIT_S = 30.0
 ORPHANED = 70  # exit code when the service is gone
 REPORT_S = 0.05  # progress is told at most this often
+
+
+class DraftRunner(Protocol):
+    """What the runners' `open_drafts` gives: it keeps the model and the last pictures warm."""
+
+    def draft(self, request: Request) -> tuple[dict[str, Any], bytes]:
+        """One frame: facts with number, width, height, seconds, and its RGB8 pixels. Raises MapreelError."""
 
 
 class ChannelContext:
@@ -74,6 +82,7 @@ class Worker:
         self._channel = channel
         self._runners = runners
         self._module: ModuleType | None = None
+        self._drafts: DraftRunner | None = None
         self._context: ChannelContext | None = None
         self._inbox: list[dict[str, Any]] = []
         self._arrived = threading.Condition()
@@ -127,10 +136,34 @@ class Worker:
         request = request_from_json(message["request"])
         if take is not None and (message["attempt"] > 1 or getattr(request, "resume", False)):
             remove_partial_files(take)
+        result: dict[str, Any] = self._runner_module().run(request, take, context)
+        return result
+
+    def _runner_module(self) -> ModuleType:
         if self._module is None:
             self._module = importlib.import_module(self._runners)
-        result: dict[str, Any] = self._module.run(request, take, context)
-        return result
+        return self._module
+
+    def _draft(self, message: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """The facts and pixels of one drafted frame; what is loaded for it stays for the next one."""
+        request = request_from_json(message["request"])
+        if self._drafts is None:
+            self._drafts = self._runner_module().open_drafts()
+        return self._drafts.draft(request)
+
+    def _draft_and_tell(self, message: dict[str, Any]) -> None:
+        ticket = message["ticket"]
+        try:
+            facts, pixels = self._draft(message)
+            self._channel.send({"type": "drafted", "ticket": ticket, "facts": facts}, pixels)
+        except ChannelClosedError:
+            os._exit(ORPHANED)
+        except MemoryError:
+            error = OutputError("the memory is full", "close other programs or choose smaller maps")
+            self._channel.send({"type": "refused", "ticket": ticket, "error": error.to_dict()})
+        except Exception as exc:  # noqa: BLE001 - the border of the process: a fault of ours fails this draft only
+            error_ = exc if isinstance(exc, MapreelError) else _our_fault(exc)
+            self._channel.send({"type": "refused", "ticket": ticket, "error": error_.to_dict()})
 
     def _run_and_tell(self, message: dict[str, Any], context: ChannelContext) -> None:
         try:
@@ -148,11 +181,14 @@ class Worker:
             context.tell("failed", error=_our_fault(exc).to_dict())
 
     def serve(self) -> None:
-        """Run jobs until told to end."""
+        """Run jobs and drafts until told to end."""
         for body in (self._read, self._beat):
             threading.Thread(target=body, daemon=True, name=body.__name__).start()
         self._channel.send({"type": "ready", "pid": os.getpid()})
-        while (message := self._next())["type"] == "run":
+        while (message := self._next())["type"] != "end":
+            if message["type"] == "draft":
+                self._draft_and_tell(message)
+                continue
             assert self._context is not None
             self._run_and_tell(message, self._context)
             self._context = None

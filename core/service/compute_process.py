@@ -16,6 +16,7 @@ from mapreel.core.service.process_tree import STILL_LOCKED, Child, describe_exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from mapreel.core.contract.state_folder import StateFolder
     from mapreel.core.settings import Settings
@@ -27,19 +28,30 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 @dataclass(frozen=True)
 class ComputePlan:
-    """All that is needed to start a compute process."""
+    """All that is needed to start a compute process.
+
+    interactive: for drafts, not niced and on all cores; else for the queue's jobs, niced and leaving cores free.
+    """
 
     folder: StateFolder
     settings: Settings
     runners: str = "mapreel.core.runners"
+    interactive: bool = False
+
+    @property
+    def log(self) -> Path:
+        return self.folder.logs / ("interactive.log" if self.interactive else "compute.log")
 
     def arguments(self) -> list[str]:
-        words = ["--runners", self.runners, "--lock", str(self.folder.compute_lock), "--nice", str(self.settings.nice)]
+        lock = self.folder.interactive_lock if self.interactive else self.folder.compute_lock
+        nice = 0 if self.interactive else self.settings.nice
+        words = ["--runners", self.runners, "--lock", str(lock), "--nice", str(nice)]
         return ["-m", "mapreel.core.service.compute", *words]
 
     def environment(self) -> dict[str, str]:
         """Ours, with the thread counts that leave cores free (unless the user set them) and a crash story on stderr."""
-        threads = max(1, (os.cpu_count() or 1) - self.settings.cores_left_free)
+        free = 0 if self.interactive else self.settings.cores_left_free
+        threads = max(1, _cores() - free)
         counts = {name: os.environ.get(name, str(threads)) for name in _THREADS}
         # threads that spin while they wait take the core from the very thread they wait for: a render beside other
         # work took three times the processor time of one whose threads sleep
@@ -47,18 +59,25 @@ class ComputePlan:
         return {**os.environ, **counts, **calm, "PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1"}
 
 
+def _cores() -> int:
+    """Cores that we may use: more threads than that on a pinned service take turns and wait for one another."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class ComputeProcess:
     """A running compute process. Its messages go to `deliver(self, message)`, at the end one of type `closed`."""
 
     def __init__(self, plan: ComputePlan, deliver: Callable[[ComputeProcess, dict[str, Any]], None]) -> None:
-        self._log = plan.folder.logs / "compute.log"
+        self._log = plan.log
         self._deliver = deliver
         self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._rotate()
         fd = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(fd, "ab") as output:
             self._log_start = output.tell()
-            self._child: Child = start_child(plan.arguments(), output, plan.environment())
+            self._child: Child = start_child(plan.arguments(), output, plan.environment(), urgent=plan.interactive)
         self.last_beat_s = time.monotonic()
         self._reader = threading.Thread(target=self._read, daemon=True, name="compute channel")
         self._reader.start()

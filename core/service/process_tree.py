@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
-from mapreel.core.service.channel import Channel
+from mapreel.core.service.channel import Channel, widen_pipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +28,14 @@ class Child:
     channel: Channel
 
 
-def own_group() -> dict[str, Any]:
-    """Arguments for Popen: a session (POSIX) or process group (Windows) of its own, so that the tree can be ended."""
+def own_group(*, urgent: bool = False) -> dict[str, Any]:
+    """Arguments for Popen: a session (POSIX) or process group (Windows) of its own, so that the tree can be ended.
+
+    urgent: at the priority of the artist's own programs; on Windows all others start below that.
+    """
     if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS}
+        priority = 0 if urgent else subprocess.BELOW_NORMAL_PRIORITY_CLASS
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | priority}
     return {"start_new_session": True}
 
 
@@ -59,10 +63,11 @@ def open_inherited(read: str, write: str) -> Channel:
     return Channel(int(read), int(write))
 
 
-def start_child(arguments: list[str], output: IO[bytes], environment: dict[str, str]) -> Child:
+def start_child(arguments: list[str], output: IO[bytes], environment: dict[str, str], *, urgent: bool = False) -> Child:
     """Start `python -P ARGUMENTS --channel R W` (nothing is imported from where we stand), its words into `output`."""
     child_read, our_write = os.pipe()
     our_read, child_write = os.pipe()
+    widen_pipe(our_read)
     inherit, words = _inherit([child_read, child_write])
     try:
         process = subprocess.Popen(
@@ -72,7 +77,7 @@ def start_child(arguments: list[str], output: IO[bytes], environment: dict[str, 
             stderr=subprocess.STDOUT,
             env=environment,
             **inherit,
-            **own_group(),
+            **own_group(urgent=urgent),
         )
     except OSError:
         Channel(our_read, our_write).close()

@@ -21,6 +21,7 @@ from mapreel.core.service.compute_process import ComputePlan
 from mapreel.core.service.endpoint import ensure_token, prepare_folder, remove_endpoint, write_endpoint
 from mapreel.core.service.event_stream import Changes
 from mapreel.core.service.guard import DoorProtocol, Guard, refusal
+from mapreel.core.service.interactive import InteractiveLane
 from mapreel.core.service.ledger import Ledger
 from mapreel.core.service.local_disk import require_local
 from mapreel.core.service.locks import hold_lock
@@ -101,6 +102,7 @@ class Server:
         attempts = Attempts(self._ledger, max_crashes=settings.max_crashes)
         lost = attempts.recover()
         self._lane = BatchLane(attempts, ComputePlan(folder, settings, runners), self._log)
+        self._interactive = InteractiveLane(ComputePlan(folder, settings, runners, interactive=True), self._log)
         self._log.info("service starts", pid=os.getpid(), recovered=lost, state=str(folder.root))
 
     def run(self) -> None:
@@ -122,6 +124,7 @@ class Server:
             token=self._token,
             port=port,
             poke=self._lane.poke,
+            draft=self._interactive.ask,
             stop=self._stop,
             facts=self._facts,
         )
@@ -152,6 +155,7 @@ class Server:
             "protocol": PROTOCOL,
             "pid": os.getpid(),
             "compute_pid": self._lane.compute_pid,
+            "interactive_pid": self._interactive.pid,
             "state_folder": str(self._folder.root),
             "busy": self._queue.busy(),
         }
@@ -166,6 +170,7 @@ class Server:
         self._changes.attach(loop)
         self._ledger.changed = self._changes.changed
         self._lane.start()
+        self._interactive.start()
         idle = loop.create_task(self._end_when_idle())
         try:
             yield
@@ -174,6 +179,7 @@ class Server:
             await loop.run_in_executor(None, self._put_away)
 
     def _put_away(self) -> None:
+        self._interactive.stop()
         self._lane.stop()
         remove_endpoint(self._folder)
         self._ledger.close()
