@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from mapreel.core.contract.errors import DamagedModelError, MissingModelError
+from mapreel.core.contract.errors import DamagedModelError, MissingModelError, ModelMismatchError
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.vid2vid.config import FORMAT_NAME, FORMAT_VERSION, GeneratorConfig, config_from_dict
 from mapreel.core.vid2vid.inputs import ClassTable
@@ -26,6 +26,8 @@ from mapreel.core.vid2vid.network import Generator
 
 T = TypeVar("T")
 LARGEST_MODEL_BYTES = 4 << 30
+UNET, COMPOSITE = "unet", "composite"
+"""What a header says of the network: our generator, or the paper's composite generator."""
 _LOOKS = ("looks.mean", "looks.samples", "looks.counts")
 
 
@@ -46,6 +48,70 @@ class Model:
         return self.generator.config
 
 
+@dataclass(frozen=True)
+class ModelFile:
+    """A model's file, opened once: what is hashed is what is used."""
+
+    path: Path
+    header: dict[str, str]
+    tensors: dict[str, Tensor]
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The name in its header, that of its folder for a file without one."""
+        return self.header.get("name", self.path.parent.name)
+
+    @property
+    def is_teacher(self) -> bool:
+        """True for the paper's composite generator; models from before there were teachers do not say."""
+        return self.header.get("architecture") == COMPOSITE
+
+    def config(self) -> dict[str, object]:
+        """The settings in its header. Raises DamagedModelError."""
+        return _json(self.header, "config", dict, self.path)
+
+    def classes(self, count: int) -> ClassTable:
+        """Its class table, which must have `count` classes. Raises DamagedModelError."""
+        classes = _json(self.header, "classes", list, self.path)
+        try:
+            table = ClassTable(tuple(c["id"] for c in classes), tuple(str(c["name"]) for c in classes))
+        except (KeyError, TypeError, ValueError) as exc:
+            raise _damaged(self.path, "its list of classes cannot be read", str(exc)) from exc
+        if len(table.ids) != count:
+            raise _damaged(self.path, "its list of classes does not fit its config")
+        return table
+
+    def load_into(self, network: torch.nn.Module, *others: str) -> None:
+        """Give a network its weights, strictly; `others` are the only further tensors there may be.
+
+        Raises DamagedModelError.
+        """
+        load_strictly(network, {k[4:]: v.float() for k, v in self.tensors.items() if k.startswith("net.")}, self.path)
+        unknown = sorted(k for k in self.tensors if not k.startswith("net.") and k not in others)
+        if unknown:
+            raise _damaged(self.path, f"it holds tensors nobody asked for ({', '.join(unknown[:3])})")
+
+
+def open_model(name: str) -> ModelFile:
+    """Read the file that `--model NAME|DIR|FILE` means, of whatever network it holds.
+
+    Raises:
+        PickleRefusedError, MissingModelError: see `find_model`.
+        DamagedModelError: not a Mapreel model.
+    """
+    path = find_model(name)
+    data = _read(path)
+    header = _header(data, path)
+    if header.get("architecture", UNET) not in (UNET, COMPOSITE):
+        raise DamagedModelError(
+            f"the model {path} holds a network this version does not know ({header['architecture']})",
+            "update Mapreel",
+            file=str(path),
+        )
+    return ModelFile(path, header, _tensors(data, path), hashlib.sha256(data).hexdigest())
+
+
 def load_model(name: str) -> Model:
     """Read a model; every tensor must be there, by name and shape, with finite values.
 
@@ -54,28 +120,22 @@ def load_model(name: str) -> Model:
     Raises:
         PickleRefusedError, MissingModelError: see `find_model`.
         DamagedModelError: not a Mapreel model, or its tensors do not fit its config.
+        ModelMismatchError: it holds a teacher.
     """
-    path = find_model(name)
-    data = _read(path)
-    header = _header(data, path)
-    tensors = _tensors(data, path)
-    config = config_from_dict(_json(header, "config", dict, path), file=str(path))
+    file = open_model(name)
+    if file.is_teacher:
+        raise ModelMismatchError(
+            f"the model {file.path} holds a teacher network",
+            "render it with --quality teacher, or choose another model",
+            file=str(file.path),
+        )
+    config = config_from_dict(file.config(), file=str(file.path))
     with torch.device("meta"):  # no memory is taken before the shapes are compared: the config may lie about its size
         generator = Generator(config)
-    load_strictly(generator, {k[4:]: v.float() for k, v in tensors.items() if k.startswith("net.")}, path)
-    _refuse_others(tensors, path)
-    classes = _json(header, "classes", list, path)
-    try:
-        table = ClassTable(tuple(c["id"] for c in classes), tuple(str(c["name"]) for c in classes))
-    except (KeyError, TypeError, ValueError) as exc:
-        raise _damaged(path, "its list of classes cannot be read", str(exc)) from exc
-    if len(table.ids) != config.classes:
-        raise _damaged(path, "its list of classes does not fit its config")
-    model_name = header.get("name", path.parent.name)
-    licence = header.get("licence", "")
-    return Model(
-        model_name, generator.eval(), table, _looks(tensors, config, path), licence, hashlib.sha256(data).hexdigest()
-    )
+    file.load_into(generator, *_LOOKS)
+    looks = _looks(file.tensors, config, file.path)
+    table = file.classes(config.classes)
+    return Model(file.name, generator.eval(), table, looks, file.header.get("licence", ""), file.sha256)
 
 
 def save_model(
@@ -86,13 +146,24 @@ def save_model(
     tensors["looks.mean"] = torch.from_numpy(looks.mean)
     tensors["looks.samples"] = torch.from_numpy(looks.samples)
     tensors["looks.counts"] = torch.from_numpy(looks.counts)
+    write_model(path, tensors, UNET, asdict(generator.config), table, {**story, "name": name, "licence": licence})
+
+
+def write_model(
+    path: Path,
+    tensors: dict[str, Tensor],
+    architecture: str,
+    config: dict[str, object],
+    table: ClassTable,
+    story: dict[str, str],
+) -> None:
+    """Write a model file; `story` goes into the header as it is. Raises OutputError."""
     header = {
         **story,
         "format": FORMAT_NAME,
         "version": str(FORMAT_VERSION),
-        "name": name,
-        "licence": licence,
-        "config": json.dumps(asdict(generator.config)),
+        "architecture": architecture,
+        "config": json.dumps(config),
         "classes": json.dumps(table.listed()),
     }
     write_atomically(path, safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, metadata=header))
@@ -164,12 +235,6 @@ def _json(header: dict[str, str], key: str, kind: type[T], path: Path) -> T:
     if not isinstance(value, kind):
         raise _damaged(path, f"its header has no usable `{key}`")
     return value
-
-
-def _refuse_others(tensors: dict[str, Tensor], path: Path) -> None:
-    others = sorted(k for k in tensors if not k.startswith("net.") and k not in _LOOKS)
-    if others:
-        raise _damaged(path, f"it holds tensors nobody asked for ({', '.join(others[:3])})")
 
 
 def _looks(tensors: dict[str, Tensor], config: GeneratorConfig, path: Path) -> Looks:
