@@ -66,7 +66,7 @@ def run_train(
         raise MissingInputError(f"there is no training in {out} to go on with", "check the folder or omit --resume")
     if not data:
         raise InputError("no training data is given", "give at least one folder with color and label")
-    table = _class_table(data, palette)
+    table = class_table(data, palette)
     shots = [load_shot(folder, table) for folder in data]
     height, width = shots[0].size_px
     config = GeneratorConfig(classes=len(table.ids), width=width, height=height, trust=True)
@@ -87,7 +87,8 @@ def run_train(
     return {"model": str(model), "steps": trainer.step, "classes": list(table.ids), "size": [width, height]}
 
 
-def _class_table(data: list[Path], palette: str | None) -> ClassTable:
+def class_table(data: list[Path], palette: str | None) -> ClassTable:
+    """The classes of a training: those of the palette, else the labels found in the shots, with numbered names."""
     if palette is not None:
         classes = load_palette(palette).classes
         return ClassTable(tuple(c.id for c in classes), tuple(c.name for c in classes))
