@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mapreel.core.contract.errors import MissingInputError, ModelMismatchError, OutputError, UsageError
-from mapreel.core.contract.frames import IMAGE_SUFFIXES, FrameRange, SequencePattern, find_sequence
+from mapreel.core.contract.frames import IMAGE_SUFFIXES, FrameRange, MissingFrames, SequencePattern, find_sequence
 from mapreel.core.contract.takes import is_file_take
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ _OTHER_MOVIES = frozenset({".avi", ".webm", ".gif", ".mpg", ".mpeg", ".wmv", ".m
 
 
 def check_render(request: RenderRequest) -> None:
-    """Raises UsageError (not supported), InputError (maps missing, gappy, of mixed sizes), ModelError, OutputError."""
+    """Raises UsageError (not supported, a reference that is not in the shot), InputError (maps or references missing,
+    gappy, of another size), ModelError, OutputError."""
     from mapreel.core.media.sequence import MapKind, open_maps
     from mapreel.core.vid2vid.models import find_model
+    from mapreel.core.vid2vid.reference import References
     from mapreel.core.vid2vid.supported import refuse_unsupported
 
     _check_out(request.out)
@@ -33,7 +35,10 @@ def check_render(request: RenderRequest) -> None:
     find_model(request.model)
     frames = FrameRange.parse(request.frames) if request.frames else None
     if len(find_sequence(request.labels).numbers) <= HEADERS and len(frames or ()) <= HEADERS:
-        open_maps(request.labels, MapKind.LABEL, frames, request.missing)
+        labels = open_maps(request.labels, MapKind.LABEL, frames, request.missing)
+        if request.missing is MissingFrames.ERROR:  # else the shot has frames that are not on disk
+            numbers = sorted({*labels.numbers, *find_sequence(request.labels).numbers})
+            References(request.reference, tuple(numbers), request.labels).check_sizes(labels.size)
     for source in (request.instances, request.motion):
         if source is not None:
             find_sequence(source)

@@ -27,7 +27,7 @@ def render(
     ] = None,
     motion: Annotated[str | None, typer.Option(metavar="MAPS", help="Motion vectors, as EXR.")] = None,
     reference: Annotated[
-        list[str] | None, typer.Option(metavar="N=FILE", help="A true picture of frame N; not supported yet.")
+        list[str] | None, typer.Option(metavar="N=FILE", help="A true picture of frame N: its look is kept.")
     ] = None,
     palette: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="The palette of these maps: checked against the model.")

@@ -21,6 +21,7 @@ from mapreel.core.device import pick_device
 from mapreel.core.media.movies import MovieWriter, movie_info
 from mapreel.core.vid2vid.checkpoint import Model, load_model
 from mapreel.core.vid2vid.keyframes import LONGEST_GAP
+from mapreel.core.vid2vid.reference import carried_over
 from mapreel.core.vid2vid.renderer import Memory, RenderedFrame, Renderer
 from mapreel.core.vid2vid.shot import Shot, open_shot
 from mapreel.core.vid2vid.supported import refuse_unsupported
@@ -113,13 +114,23 @@ class _RenderJob:
         numbers = self.shot.timeline.numbers
         if numbers[segment.start] not in self.files.anchors:
             return standing & set(numbers[segment.start : segment.end])
-        newest_s = list(accumulate(map(self.shot.changed_s, self.shot.timeline.needed(segment)), max))
+        times = map(self.shot.changed_s, self.shot.timeline.needed(segment))
+        newest_s = [max(t, self._references_s(segment)) for t in accumulate(times, max)]
         changed = set()
         for index in range(segment.start, segment.end):
             leans_on = min(index - segment.run_in + ahead, len(newest_s) - 1)
             if numbers[index] in standing and self.files.written_s(numbers[index]) < newest_s[leans_on]:
                 changed.add(numbers[index])
         return changed
+
+    def _references_s(self, segment: Segment) -> float:
+        """When the maps were last written through which the segment's frames know the references."""
+        shot = self.shot
+        if shot.references is None:
+            return 0.0
+        between = carried_over(shot.references, segment, self.quality, len(shot.timeline))
+        numbers = {shot.timeline.numbers[index] for index in between if index <= segment.run_in}
+        return max(map(shot.changed_s, numbers | set(shot.references.numbers)))
 
     def _frames(self, missing: set[int]) -> Generator[RenderedFrame]:
         """Missing frames in order, whole segments at a time; a segment stops after its last missing frame."""
@@ -189,8 +200,9 @@ def _movie_exists(take: Path) -> OutputExistsError:
 
 
 def _read_once(shot: Shot) -> None:
-    """Read the first planned frame before the take is touched: most bad input shows there."""
+    """Read the first planned frame and all references before the take is touched: most bad input shows there."""
     shot.maps(shot.timeline.numbers.index(shot.planned[0]))
+    _ = shot.reference_colours
 
 
 def _write_movie(files: TakeFolder, shot: Shot, take: Path, fps: float, context: JobContext) -> None:

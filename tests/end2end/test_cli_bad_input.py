@@ -211,10 +211,24 @@ def test_model_cut_off(warm_mapreel, model, shot, tmp_path):
     assert no_take(tmp_path / "out")
 
 
-def test_references_and_teacher_are_refused_for_now(warm_mapreel, words, shot, tmp_path):
+def test_the_teacher_is_refused_for_now(warm_mapreel, words, shot, tmp_path):
     refused(warm_mapreel(*words(shot, tmp_path / "out", "--quality", "teacher")), "teacher")
-    run = warm_mapreel(*words(shot, tmp_path / "out", "--reference", f"1001={shot / 'label' / '1001.png'}"))
-    refused(run, "reference")
+
+
+@pytest.mark.parametrize(
+    ("number", "size", "said"),
+    [
+        (1001, None, "does not exist"),
+        (900, (64, 128), "frame 900 is not in the shot"),
+        (1001, (64, 64), "64x64 but the label maps are 128x64"),
+    ],
+)
+def test_references_that_cannot_be_used(warm_mapreel, words, shot, tmp_path, number, size, said):
+    look = tmp_path / "look.png"
+    if size is not None:
+        write_png(look, np.zeros((*size, 3), np.uint8))
+    refused(warm_mapreel(*words(shot, tmp_path / "out", "--reference", f"{number}={look}")), said)
+    assert no_take(tmp_path / "out")
 
 
 # -- a full disk
