@@ -19,7 +19,8 @@ from mapreel.core.quality import lpips_squeeze
 from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.dataset import load_shot
 from mapreel.core.vid2vid.inputs import ClassTable
-from mapreel.core.vid2vid.trainer import CHECKPOINT_FILE, Trainer, TrainingPlan
+from mapreel.core.vid2vid.trainer import Trainer, TrainingPlan
+from mapreel.core.vid2vid.training_state import CHECKPOINT_FILE
 
 
 def run_train(

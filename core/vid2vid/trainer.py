@@ -5,48 +5,41 @@ from __future__ import annotations
 
 import json
 import math
-import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from mapreel.core.contract.errors import (
-    CancelledError,
-    DamagedModelError,
-    InternalError,
-    ModelMismatchError,
-    OutputError,
-    disk_error,
-)
-from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
-from mapreel.core.contract.takes import write_atomically
+from mapreel.core.contract.errors import CancelledError, ModelMismatchError
+from mapreel.core.contract.progress import JobContext
 from mapreel.core.quality import LpipsSqueeze
-from mapreel.core.vid2vid.checkpoint import load_strictly, save_model
+from mapreel.core.vid2vid.adversary import Adversary, Critic, OasisAdversary, PatchAdversary, TemporalAdversary
+from mapreel.core.vid2vid.checkpoint import save_model
 from mapreel.core.vid2vid.config import GeneratorConfig
-from mapreel.core.vid2vid.dataset import Between, CropStream, StreamSample, TrainingShot, check_shots
-from mapreel.core.vid2vid.discriminator import MultiScaleDiscriminator
-from mapreel.core.vid2vid.inputs import ClassTable, FrameInputs, tensor_to_picture
+from mapreel.core.vid2vid.dataset import TrainingShot, check_shots
+from mapreel.core.vid2vid.inputs import ClassTable, tensor_to_picture
 from mapreel.core.vid2vid.looks import VARIETY, gather_looks
-from mapreel.core.vid2vid.losses import (
-    carried,
-    critic_hinge,
-    feature_matching,
-    generator_hinge,
-    grid_print,
-    in_between,
-    steadiness,
-)
+from mapreel.core.vid2vid.losses import Verdicts, carried, grid_print, in_between, steadiness
 from mapreel.core.vid2vid.models import LOG_FILE, MODEL_FILE
 from mapreel.core.vid2vid.network import Generator
 from mapreel.core.vid2vid.precision import fast_precision
+from mapreel.core.vid2vid.ranks import Ranks
+from mapreel.core.vid2vid.samples import write_samples
+from mapreel.core.vid2vid.streams import CropStream, StreamSample, changed
+from mapreel.core.vid2vid.training_log import trim_log
+from mapreel.core.vid2vid.training_state import (
+    CHECKPOINT_FILE,
+    damaged_state,
+    read_state,
+    restore,
+    save_state,
+    train_to_the_end,
+)
 
 M = TypeVar("M", bound=nn.Module)
-CHECKPOINT_FILE = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +64,28 @@ class TrainingPlan:
     """On in-betweens, through the compensation: key frames shall agree with each other where they are carried."""
     grid: float = 5.0
     """Against the grid that a pixel shuffle prints and that strided networks do not see."""
+    critic: Critic = Critic.PATCH
+    """PatchGAN, or the segmentation-style critic of OASIS."""
+    temporal: float = 0.0
+    """Of the critic of three frames in a row; 0 trains without one."""
+    temporal_matching: float = 10.0
+    taught: float = 2.0
+    """With a teacher: on its frame (spatial distillation; the local term of temporal distillation)."""
+    taught_perceptual: float = 2.0
+    taught_between: float = 1.5
+    """With a teacher: on its in-between, through the compensation."""
+    taught_clip: float = 10.0
+    """With a teacher: features of three frames in a row (the global term of temporal distillation)."""
+    lengths: tuple[int, ...] = (6, 12, 24, 28)
+    """Frames of a stream at most, in equal parts of the training: first pictures, then pictures that last."""
     average: float = 0.999
     """Decay of the averaged weights, which are what is exported."""
     checkpoint_every: int = 250
     seed: int = 1
+
+    def longest(self, step: int) -> int:
+        """Frames of a stream that begins at `step`, at most."""
+        return self.lengths[min(step * len(self.lengths) // max(1, self.steps), len(self.lengths) - 1)]
 
 
 class Trainer:
@@ -89,28 +100,52 @@ class Trainer:
         table: ClassTable,
         device: torch.device,
         perceptual: LpipsSqueeze | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         check_shots(shots, config)
         torch.manual_seed(plan.seed)
         self.folder, self.config, self.plan, self.shots, self.device = folder, config, plan, shots, device
-        self.table, self.perceptual = table, perceptual
+        self.table, self.perceptual, self.ranks = table, perceptual, ranks or Ranks()
         self.generator = _to(Generator(config), device)
         self.averaged = _to(Generator(config), device).eval().requires_grad_(False)
         self.averaged.load_state_dict(self.generator.state_dict())
-        self.critic = _to(MultiScaleDiscriminator(3 + config.label_channels + 3 * config.looks), device)
+        self.adversaries = _adversaries(config, plan)
+        self.critics = nn.ModuleDict({k: _to(a.critic, device) for k, a in self.adversaries.items()})
         self.optimizer = torch.optim.Adam(
             self.generator.parameters(), plan.learning_rate, betas=(0.5, 0.99), fused=True
         )
         self.critic_optimizer = torch.optim.Adam(
-            self.critic.parameters(), plan.critic_rate, betas=(0.5, 0.99), fused=True
+            self.critics.parameters(), plan.critic_rate, betas=(0.5, 0.99), fused=True
         )
         self.step = 0
+        self._streams: list[CropStream] = []
 
     # --- one step -----------------------------------------------------------------------------------------------
 
     def train_step(self, streams: list[CropStream]) -> dict[str, float]:
-        """One update of critic and generator on the next frame of every stream; returns the loss terms."""
+        """One update of the critics and the generator on the next frame of every stream; returns the loss terms."""
         batch = _batch([s.next() for s in streams], self.device)
+        self._set_rates()
+        with fast_precision(self.device):
+            output = self.generator(batch.inputs.labels, batch.inputs.extras, batch.warped, batch.valid)
+        critic_loss, views = self._critic_update(batch, output.detach())
+        terms = self._generator_terms(batch, output, views)
+        loss = torch.stack(list(terms.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.ranks.average(self.generator.parameters())
+        nn.utils.clip_grad_norm_(self.generator.parameters(), 5.0)
+        self.optimizer.step()
+        self._average()
+        shown = output.detach().cpu()
+        for index, stream in enumerate(streams):
+            stream.longest = self.plan.longest(self.step)
+            stream.keep(tensor_to_picture(shown[index : index + 1]))
+        self.step += 1
+        values = torch.stack([critic_loss, loss.detach(), *(t.detach() for t in terms.values())]).tolist()
+        return dict(zip(["critic", "total", *terms], values, strict=True))
+
+    def _set_rates(self) -> None:
         rate = _rate(self.step, self.plan.steps)
         for optimizer, base in (
             (self.optimizer, self.plan.learning_rate),
@@ -118,43 +153,19 @@ class Trainer:
         ):
             for group in optimizer.param_groups:
                 group["lr"] = base * rate
-        with fast_precision(self.device):
-            output = self.generator(batch.inputs.labels, batch.inputs.extras, batch.warped, batch.valid)
-        critic_loss, real = self._critic_update(batch, output.detach())
-        terms, loss = self._generator_loss(batch, output, real)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.generator.parameters(), 5.0)
-        self.optimizer.step()
-        self._average()
-        shown = output.detach().cpu()
-        for index, stream in enumerate(streams):
-            stream.keep(tensor_to_picture(shown[index : index + 1]))
-        self.step += 1
-        values = torch.stack([critic_loss, loss.detach(), *(t.detach() for t in terms.values())]).tolist()
-        return dict(zip(["critic", "total", *terms], values, strict=True))
 
-    def _judge(self, batch: StreamSample, picture: Tensor) -> list[list[Tensor]]:
-        context = [batch.inputs.labels]
-        if self.config.looks:
-            context.append(batch.inputs.extras[:, :3])
-        with fast_precision(self.device):
-            return self.critic(self._moved(torch.cat([picture, *context], dim=1)))  # type: ignore[no-any-return]
-
-    def _critic_update(self, batch: StreamSample, fake: Tensor) -> tuple[Tensor, list[list[Tensor]]]:
-        """One update of the critic; returns its loss and its view of the true frames, which matching needs too."""
-        self.critic.requires_grad_(True)
-        n = fake.shape[0]
-        both = self._judge_twice(batch, torch.cat([batch.truth, fake]))
-        real = [[f[:n] for f in scale] for scale in both]
-        made = [[f[n:] for f in scale] for scale in both]
-        loss = critic_hinge(real, made)
+    def _critic_update(self, batch: StreamSample, fake: Tensor) -> tuple[Tensor, list[Verdicts]]:
+        """One update of all critics; returns their loss and their views of the true frames, which matching needs."""
+        self.critics.requires_grad_(True)
+        learnt = [adversary.critic_loss(batch, fake, self._shifted) for adversary in self.adversaries.values()]
+        loss = torch.stack([given for given, _ in learnt]).sum()
         self.critic_optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.ranks.average(self.critics.parameters())
         self.critic_optimizer.step()
-        return loss.detach().float(), [[f.detach() for f in scale] for scale in real]
+        return loss.detach().float(), [view for _, view in learnt]
 
-    def _moved(self, pictures: Tensor) -> Tensor:
+    def _shifted(self, pictures: Tensor) -> Tensor:
         """Leave out the first row, the first column, both or none, in turn.
 
         Critic and perceptual network begin with strides of two: always on the same grid they cannot see a pattern that
@@ -162,33 +173,26 @@ class Trainer:
         """
         return pictures[..., self.step // 2 % 2 :, self.step // 4 % 2 :]
 
-    def _judge_twice(self, batch: StreamSample, pictures: Tensor) -> list[list[Tensor]]:
-        """The critic on true and made frames [2N, 3, H, W] of the same maps in one pass."""
-        doubled = FrameInputs(batch.inputs.labels.repeat(2, 1, 1, 1), batch.inputs.extras.repeat(2, 1, 1, 1))
-        return self._judge(replace(batch, inputs=doubled), pictures)
-
-    def _generator_loss(
-        self, batch: StreamSample, output: Tensor, real: list[list[Tensor]]
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        plan = self.plan
-        self.critic.requires_grad_(False)
-        fake = self._judge(batch, output)
-        terms = {
-            "l1": plan.l1 * (output - batch.truth).abs().mean(),
-            "adversarial": plan.adversarial * generator_hinge(fake).float(),
-            "matching": plan.matching * feature_matching(real, fake).float(),
-            "grid": plan.grid * grid_print(output, batch.truth),
-            "between": plan.between * self._between(batch, output),
-            "steady": plan.steady * steadiness(output, batch.warped, batch.steady),
+    def _generator_terms(self, batch: StreamSample, output: Tensor, views: list[Verdicts]) -> dict[str, Tensor]:
+        """Every term of the generator's loss by name, times the weight of that name in the plan."""
+        self.critics.requires_grad_(False)
+        middle = batch.between.base + batch.between.weight * carried(output, batch.between.motion)
+        terms = {"l1": (output - batch.truth).abs().mean()}
+        for adversary, view in zip(self.adversaries.values(), views, strict=True):
+            terms |= adversary.generator_terms(batch, output, view, self._shifted)
+        terms |= {
+            "grid": grid_print(output, batch.truth),
+            "between": in_between(middle, batch.between.truth, batch.between.counts),
+            "steady": steadiness(output, batch.warped, batch.steady),
         }
+        if batch.taught is not None:
+            terms["taught"] = (output - batch.taught.frame).abs().mean()
+            terms["taught_between"] = in_between(middle, batch.taught.middle, batch.between.counts)
         if self.perceptual is not None:
-            terms["perceptual"] = plan.perceptual * self._perceptual_distance(output, batch.truth)
-        return terms, torch.stack(list(terms.values())).sum()
-
-    def _between(self, batch: StreamSample, output: Tensor) -> Tensor:
-        between = batch.between
-        made = between.base + between.weight * carried(output, between.motion)
-        return in_between(made, between.truth, between.counts)
+            terms["perceptual"] = self._perceptual_distance(output, batch.truth)
+            if batch.taught is not None:
+                terms["taught_perceptual"] = self._perceptual_distance(output, batch.taught.frame)
+        return {name: getattr(self.plan, name) * value for name, value in terms.items()}
 
     def _perceptual_distance(self, output: Tensor, truth: Tensor) -> Tensor:
         """LPIPS of half of the crops, in turn: the dearest term, and every other step is enough."""
@@ -196,8 +200,8 @@ class Trainer:
         turn = slice(self.step % 2, None, 2) if len(output) > 1 else slice(None)
         with fast_precision(self.device):
             with torch.no_grad():
-                wanted = self.perceptual.features(self._moved(truth[turn]) * 0.5 + 0.5)
-            given = self.perceptual.features(self._moved(output[turn]) * 0.5 + 0.5)
+                wanted = self.perceptual.features(self._shifted(truth[turn]) * 0.5 + 0.5)
+            given = self.perceptual.features(self._shifted(output[turn]) * 0.5 + 0.5)
             distances = [
                 nn.functional.conv2d((a - b).square(), head).float().mean()
                 for a, b, head in zip(given, wanted, self.perceptual.heads, strict=True)
@@ -219,93 +223,90 @@ class Trainer:
         An error in mid-step leaves the last checkpoint as it is: what the networks hold then may be half changed or no
         number. Raises InternalError when the loss is no number.
         """
-        random = np.random.default_rng([self.plan.seed if streams_seed is None else streams_seed, self.step])
-        streams = [CropStream(self.shots, self.config, self.plan.crop_px, random) for _ in range(self.plan.streams)]
-        remaining = RemainingTime()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            while self.step < self.plan.steps:
-                context.check()
-                started = time.perf_counter()
-                terms = self.train_step(streams)
-                _refuse_nan(self.step, terms)
-                self._log({"step": self.step, "seconds": time.perf_counter() - started, **terms})
-                context.report(
-                    Progress(self.step, self.plan.steps, "train", remaining.update(self.step, self.plan.steps))
-                )
-                if self.step % self.plan.checkpoint_every == 0:
-                    self.save()
-        except (CancelledError, OutputError):
-            self.save()
-            raise
-        self.save()
+        seed = self.plan.seed if streams_seed is None else streams_seed
+        random = np.random.default_rng([seed, self.step, self.ranks.rank])
+        self._streams = [self._stream(random) for _ in range(self.plan.streams)]
+        self.ranks.share([self.generator, self.averaged, self.critics])
+        train_to_the_end(
+            self, context, check=lambda: self._check(context), draw=self.draw_samples, logs=self.ranks.first
+        )
 
-    def _log(self, entry: dict[str, float | int]) -> None:
-        rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in entry.items()}
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return self.plan.steps
+
+    @property
+    def checkpoint_every(self) -> int:
+        """Steps between checkpoints."""
+        return self.plan.checkpoint_every
+
+    def advance(self) -> dict[str, float]:
+        """One step on the streams of this run."""
+        return self.train_step(self._streams)
+
+    def _stream(self, random: np.random.Generator) -> CropStream:
+        history = "temporal" in self.adversaries
+        longest = self.plan.longest(self.step)
+        return CropStream(self.shots, self.config, self.plan.crop_px, random, history=history, longest=longest)
+
+    def _check(self, context: JobContext) -> None:
+        """Stop between two steps when this process or another one that trains along was asked to."""
+        asked: CancelledError | None = None
         try:
-            with (self.folder / LOG_FILE).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(rounded) + "\n")
-        except OSError as exc:
-            raise disk_error(exc, self.folder / LOG_FILE) from exc
+            context.check()
+        except CancelledError as exc:
+            asked = exc
+        if self.ranks.any(asked is not None, self.device):
+            raise asked or CancelledError("cancelled")
+
+    def draw_samples(self) -> None:
+        """Write the sample sheet of this step."""
+        if self.ranks.first:
+            write_samples(self.folder, self.step, self.averaged, self.shots, self.device)
 
     # --- checkpoints --------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write the checkpoint (all that is needed to go on) under a temporary name, then rename."""
-        tensors: dict[str, Tensor] = {}
-        for prefix, module in self._modules().items():
-            tensors |= {f"{prefix}.{k}": v for k, v in module.state_dict().items()}
-        for prefix, optimizer in self._optimizers().items():
-            for index, state in optimizer.state_dict()["state"].items():
-                tensors |= {f"{prefix}.{index}.{k}": v for k, v in state.items()}
-        header = {
-            "step": str(self.step),
-            "config": json.dumps(asdict(self.config)),
-            "classes": json.dumps(self.table.listed()),
-            "plan": json.dumps(asdict(self.plan)),
-        }
-        # a copy, because averaged and trained weights may share memory layouts safetensors refuses
-        own = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
-        write_atomically(self.folder / CHECKPOINT_FILE, safetensors.torch.save(own, metadata=header))
+        """Write the checkpoint: all that is needed to go on."""
+        if self.ranks.first:
+            save_state(self.folder / CHECKPOINT_FILE, self._modules(), self._optimizers(), self._header())
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint.
 
         Raises:
             DamagedModelError: the checkpoint cannot be read.
-            ModelMismatchError: it belongs to a generator of another shape or to other classes.
+            ModelMismatchError: it belongs to a generator of another shape, to other classes or to other critics.
         """
         path = self.folder / CHECKPOINT_FILE
+        header, tensors = read_state(path)
+        wanted = {k: json.loads(v) for k, v in self._header().items()}
         try:
-            with safetensors.safe_open(str(path), "pt") as file:
-                header = file.metadata() or {}
-                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a mapping
-            step, config = int(header["step"]), json.loads(header["config"])
-            classes = json.loads(header.get("classes", "null"))  # older checkpoints do not say
-        except (safetensors.SafetensorError, OSError, KeyError, ValueError) as exc:
-            raise DamagedModelError(
-                f"the checkpoint {path} cannot be read", "remove it to start anew", detail=str(exc), file=str(path)
-            ) from exc
-        if config != json.loads(json.dumps(asdict(self.config))):
-            raise ModelMismatchError(
-                f"the checkpoint {path} belongs to a generator of another shape",
-                "train into another folder or use the same settings",
-                file=str(path),
-            )
-        if classes is not None and classes != self.table.listed():
-            raise ModelMismatchError(
-                f"the checkpoint {path} was trained on classes with other ids or names",
-                "give the same shots and the same --palette or train into another folder",
-                file=str(path),
-            )
-        for prefix, module in self._modules().items():
-            load_strictly(module, _under(tensors, prefix), path)
-        for prefix, optimizer in self._optimizers().items():
-            _load_optimizer(optimizer, _under(tensors, prefix))
+            found: dict[str, Any] = {
+                k: json.loads(header[k]) for k in ("step", "config", "classes", "critics") if k in header
+            }
+            step, _ = int(found["step"]), found["config"]
+        except (KeyError, ValueError, TypeError) as exc:
+            raise damaged_state(path, exc) from exc
+        _refuse_others(path, found, wanted)
+        restore(path, tensors, self._modules(), self._optimizers())
         self.step = step
+        if self.ranks.first:
+            trim_log(self.folder / LOG_FILE, step)
+
+    def _header(self) -> dict[str, str]:
+        critics = [self.plan.critic.value, *(name for name in self.adversaries if name != "critic")]
+        return {
+            "step": str(self.step),
+            "config": json.dumps(asdict(self.config)),
+            "classes": json.dumps(self.table.listed()),
+            "critics": json.dumps(critics),
+            "plan": json.dumps(asdict(self.plan)),
+        }
 
     def _modules(self) -> dict[str, nn.Module]:
-        return {"generator": self.generator, "averaged": self.averaged, "critic": self.critic}
+        return {"generator": self.generator, "averaged": self.averaged, **self.critics}
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"adam": self.optimizer, "critic_adam": self.critic_optimizer}
@@ -329,13 +330,31 @@ def _to(module: M, device: torch.device) -> M:
     return module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def _refuse_nan(step: int, terms: dict[str, float]) -> None:
-    wrong = [name for name, value in terms.items() if not math.isfinite(value)]
-    if wrong:
-        raise InternalError(
-            f"the training went astray at step {step}: {', '.join(wrong)} is no number",
-            "go on from its last checkpoint with --resume",
-        )
+def _adversaries(config: GeneratorConfig, plan: TrainingPlan) -> dict[str, Adversary]:
+    image: Adversary = PatchAdversary(config) if plan.critic is Critic.PATCH else OasisAdversary(config)
+    found = {"critic": image}
+    if plan.temporal:
+        found["temporal"] = TemporalAdversary()
+    return found
+
+
+def _refuse_others(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    found = {"critics": [Critic.PATCH.value], "classes": wanted["classes"], **found}  # older checkpoints do not say
+    before, now = (" and ".join(map(str, critics)) for critics in (found["critics"], wanted["critics"]))
+    sentences = {
+        "config": ("belongs to a generator of another shape", "train into another folder or use the same settings"),
+        "classes": (
+            "was trained on classes with other ids or names",
+            "give the same shots and the same --palette or train into another folder",
+        ),
+        "critics": (
+            f"was trained with other critics ({before} instead of {now})",
+            "give the same --critic and --teacher as before or train into another folder",
+        ),
+    }
+    for key, (what, remedy) in sentences.items():
+        if found[key] != wanted[key]:
+            raise ModelMismatchError(f"the checkpoint {path} {what}", remedy, file=str(path))
 
 
 def _rate(step: int, steps: int) -> float:
@@ -348,33 +367,4 @@ def _batch(samples: list[StreamSample], device: torch.device) -> StreamSample:
     def joined(tensors: list[Tensor]) -> Tensor:
         return torch.cat(tensors).to(device, memory_format=torch.channels_last, non_blocking=True)
 
-    return StreamSample(
-        FrameInputs(joined([s.inputs.labels for s in samples]), joined([s.inputs.extras for s in samples])),
-        joined([s.warped for s in samples]),
-        joined([s.valid for s in samples]),
-        joined([s.truth for s in samples]),
-        joined([s.steady for s in samples]),
-        Between(
-            joined([s.between.motion for s in samples]),
-            joined([s.between.weight for s in samples]),
-            joined([s.between.base for s in samples]),
-            joined([s.between.truth for s in samples]),
-            joined([s.between.counts for s in samples]),
-        ),
-    )
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k[len(prefix) + 1 :]: v for k, v in tensors.items() if k.startswith(prefix + ".")}
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Take up the moments; fused Adam walks through memory, so they must lie there as their weights do."""
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, name = key.split(".", 1)
-        weight = weights[int(index)]
-        laid = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
-        state.setdefault(int(index), {})[name] = laid.detach()
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return changed(samples, joined)

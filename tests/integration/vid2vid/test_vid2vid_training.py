@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -31,16 +30,18 @@ from mapreel.core.contract.progress import SilentContext
 from mapreel.core.contract.requests import Quality
 from mapreel.core.media.images import read_color, write_exr, write_png
 from mapreel.core.media.warping import warp_picture
-from mapreel.core.vid2vid import dataset, train_job, trainer
+from mapreel.core.vid2vid import adversary, streams, train_job, trainer
 from mapreel.core.vid2vid.checkpoint import load_model
 from mapreel.core.vid2vid.config import GeneratorConfig
-from mapreel.core.vid2vid.dataset import CropStream, check_shots, load_shot
+from mapreel.core.vid2vid.dataset import check_shots, load_shot
 from mapreel.core.vid2vid.discriminator import MultiScaleDiscriminator
 from mapreel.core.vid2vid.evaluate import evaluate
 from mapreel.core.vid2vid.inputs import ClassTable, tensor_to_picture
 from mapreel.core.vid2vid.models import LOG_FILE
+from mapreel.core.vid2vid.streams import CropStream
 from mapreel.core.vid2vid.train_job import run_train
-from mapreel.core.vid2vid.trainer import CHECKPOINT_FILE, Trainer, TrainingPlan
+from mapreel.core.vid2vid.trainer import Trainer, TrainingPlan
+from mapreel.core.vid2vid.training_state import CHECKPOINT_FILE
 
 NETWORKS = Path(__file__).parents[4] / "shared" / "data" / "networks"
 LPIPS = NETWORKS / "lpips_squeeze.safetensors"
@@ -60,12 +61,13 @@ def steady_rate(rate):
     return at
 
 
-small_critic = functools.partial(MultiScaleDiscriminator, width=4)
+def small_critic(channels_in, width=4):
+    return MultiScaleDiscriminator(channels_in, 4)
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(trainer, "MultiScaleDiscriminator", small_critic)
+    monkeypatch.setattr(adversary, "MultiScaleDiscriminator", small_critic)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +119,7 @@ def test_a_shot_in_memory_is_what_lies_on_disk(shot, street, scene):
 
 def test_a_crop_is_followed_with_the_network_s_own_answer_as_memory(shot, monkeypatch):
     """Given true frames as answers, the compensated memory of the next sample is the true next frame."""
-    monkeypatch.setattr(dataset, "MIRRORED", 0.5)
+    monkeypatch.setattr(streams, "MIRRORED", 0.5)
     (stream,) = streams_of(shot, 1)
     seen = {True: 0, False: 0}
     gaps = set()
@@ -448,7 +450,7 @@ def trained(street, tmp_path_factory):
         small = {"widths": (8, 16, 24), "blocks": (1, 1, 1)}
         patch.setattr(train_job, "GeneratorConfig", lambda **known: GeneratorConfig(**known, **small))
         patch.setattr(trainer, "_rate", steady_rate(8.0))
-        patch.setattr(trainer, "MultiScaleDiscriminator", small_critic)
+        patch.setattr(adversary, "MultiScaleDiscriminator", small_critic)
         torch.set_num_threads(1)
         result = run_train([street], out, steps=40, context=SilentContext(), licence="CC0-1.0", story={"by": "a test"})
         with pytest.raises(OutputExistsError):
