@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mapreel.core.contract.errors import (
     DraftSupersededError,
+    MapreelError,
     ServiceError,
     ServiceNotTrustedError,
     ServiceRefusedError,
@@ -58,7 +59,7 @@ class ServiceConnection:
         """One request and its answer. It may be sent twice: the service makes one of two."""
         try:
             return self._connected(lambda: read_answer(self._send(method, path, body)))
-        except ServiceError:
+        except MapreelError:  # the service ends the connection with a refusal, and a new one has to prove itself first
             self.close()
             raise
 
@@ -85,7 +86,7 @@ class ServiceConnection:
             return self._connected(send)
         except DraftSupersededError:  # the connection goes on
             raise
-        except ServiceError:
+        except MapreelError:
             self.close()
             raise
 

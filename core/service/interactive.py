@@ -137,11 +137,15 @@ class InteractiveLane:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        """Let whoever waits go and end the compute process; the draft that is being made is not waited for."""
+    def close(self) -> None:
+        """Let whoever waits go, at once; the draft that is being made is not waited for."""
         self._ending.set()
         self._room.close()
         self._poke()
+
+    def stop(self) -> None:
+        """Close, and wait until the compute process has ended."""
+        self.close()
         self._thread.join()
 
     @property

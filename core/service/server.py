@@ -76,16 +76,21 @@ def _listen() -> socket.socket:
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn that first ends the event streams, which would otherwise keep it from ending."""
+    """uvicorn that first ends the event streams and the drafts, which would otherwise keep it from ending."""
 
-    def __init__(self, config: uvicorn.Config, changes: Changes) -> None:
+    def __init__(self, config: uvicorn.Config, changes: Changes, drafts: InteractiveLane) -> None:
         super().__init__(config)
         self._changes = changes
+        self._drafts = drafts
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._changes.closing = True
         self._changes.changed()
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._drafts.close()
+        await super().shutdown(sockets)
 
 
 class Server:
@@ -112,7 +117,7 @@ class Server:
         app = make_app(self._service(port), self._lifespan)
         self._activity = Activity(app, self._changes)
         door = Guard(self._activity, token=self._token, port=port, max_body_bytes=self._settings.max_body_bytes)
-        self._uvicorn = _Uvicorn(self._config(door), self._changes)
+        self._uvicorn = _Uvicorn(self._config(door), self._changes, self._interactive)
         write_endpoint(self._folder, port)
         self._uvicorn.run(sockets=[listener])
 
