@@ -53,7 +53,7 @@ class ClassTable:
 class FrameInputs:
     """What the generator reads of one frame, apart from its memory."""
 
-    labels: Tensor  # [N, label_channels, H, W] float32 0 or 1
+    labels: Tensor  # [N, label_channels, H, W] float32 0..1, 0 or 1 but for the channels of a drawing
     extras: Tensor  # [N, 3 * looks + 2 * position + trust, H, W] float32 -1..1
 
 
@@ -65,6 +65,7 @@ def encode_frame(
     origin_px: tuple[int, int] = (0, 0),
     full_px: tuple[int, int] | None = None,
     trust: NDArray[np.float32] | None = None,
+    condition: NDArray[np.float32] | None = None,
 ) -> FrameInputs:
     """One frame's maps as network input, batch of one.
 
@@ -76,34 +77,43 @@ def encode_frame(
         origin_px: (y, x) of the maps' first pixel in the whole picture, for crops.
         full_px: (H, W) of the whole picture; None means the maps are the whole picture.
         trust: [H, W] how far `looks` may be believed, 0..1.
+        condition: [H, W, conditions] what `media.drawing.conditions` reads of a drawing, 0..1.
     """
     h, w = classes.shape
-    labels = np.zeros((config.label_channels, h, w), np.float32)
-    np.put_along_axis(labels, classes[None], 1.0, axis=0)
+    labels = np.zeros((h, w, config.label_channels), np.float32)  # rows of pixels: channels-last memory from here on
+    np.put_along_axis(labels, classes[..., None], 1.0, axis=2)
     if config.edges and edges is not None:
-        labels[-1] = edges
+        labels[..., config.classes] = edges
+    if config.conditions:
+        assert condition is not None
+        labels[..., config.classes + int(config.edges) :] = condition
     extras = []
     if config.looks:
         assert looks is not None
-        extras.append(np.ascontiguousarray(looks.transpose(2, 0, 1)) * 2.0 - 1.0)
+        extras.append(looks * np.float32(2.0) - np.float32(1.0))
     if config.position:
         extras.append(_coordinates((h, w), origin_px, full_px or (h, w)))
     if config.trust:
         assert trust is not None
-        extras.append(trust[None] * np.float32(2.0) - np.float32(1.0))
-    joined = np.concatenate(extras) if extras else np.zeros((0, h, w), np.float32)
-    return FrameInputs(torch.from_numpy(labels)[None], torch.from_numpy(joined)[None])
+        extras.append(trust[..., None] * np.float32(2.0) - np.float32(1.0))
+    joined = np.concatenate(extras, axis=2) if extras else np.zeros((h, w, 0), np.float32)
+    return FrameInputs(_planes(labels), _planes(joined))
+
+
+def _planes(rows: NDArray[np.float32]) -> Tensor:
+    """[H, W, C] -> [1, C, H, W] of the same memory."""
+    return torch.from_numpy(rows).permute(2, 0, 1)[None]
 
 
 def _coordinates(size: tuple[int, int], origin_px: tuple[int, int], full_px: tuple[int, int]) -> NDArray[np.float32]:
     y = (np.arange(size[0], dtype=np.float32) + origin_px[0] + 0.5) / full_px[0] * 2 - 1
     x = (np.arange(size[1], dtype=np.float32) + origin_px[1] + 0.5) / full_px[1] * 2 - 1
-    return np.stack(np.broadcast_arrays(y[:, None], x[None, :])).astype(np.float32)
+    return np.stack(np.broadcast_arrays(y[:, None], x[None, :]), axis=2).astype(np.float32)
 
 
 def picture_to_tensor(picture: NDArray[np.float32]) -> Tensor:
-    """[H, W, 3] float32 in -1..1 -> [1, 3, H, W]."""
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
+    """[H, W, 3] float32 in -1..1 -> [1, 3, H, W], channels last."""
+    return _planes(np.require(picture, np.float32, ["C", "W"]))
 
 
 def tensor_to_picture(tensor: Tensor) -> NDArray[np.float32]:

@@ -27,6 +27,7 @@ from mapreel.core.vid2vid.compensation import Picture, carried_from, in_betweens
 from mapreel.core.vid2vid.inputs import encode_frame, picture_to_tensor, tensor_to_picture
 from mapreel.core.vid2vid.keyframes import next_key
 from mapreel.core.vid2vid.precision import fast_precision
+from mapreel.core.vid2vid.prepared import PreparedGenerator, can_prepare
 from mapreel.core.vid2vid.reference import Colours, paint_frame
 from mapreel.core.vid2vid.reference_memory import carried_reference
 from mapreel.core.vid2vid.shot import FrameMaps, Shot
@@ -56,7 +57,8 @@ class Renderer:
 
     def __init__(self, model: Model, device: torch.device) -> None:
         self.model, self.device = model, device
-        self._generator = model.generator.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        generator = model.generator.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self._generator = PreparedGenerator(generator) if can_prepare(generator, device) else generator
 
     def render_frame(self, shot: Shot, index: int, memory: Memory | None) -> tuple[Picture, Memory]:
         """Synthesise the frame at timeline index `index` on what `memory` holds (None: afresh, or from a reference).
