@@ -15,9 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.requests import DraftRequest, Quality, Request
 from mapreel.core.device import pick_device
@@ -255,8 +252,3 @@ def _stamps(shot: Shot, number: int) -> tuple[Stamp, ...]:
             held = sequence.filled.get(number)
             found += [_stamp(sequence.path(n)) for n in (number, held) if n is not None]
     return tuple(found)
-
-
-def picture_of(width: int, height: int, pixels: bytes) -> NDArray[np.uint8]:
-    """The [H, W, 3] picture of a draft's bytes."""
-    return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
