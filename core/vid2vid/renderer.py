@@ -29,7 +29,7 @@ from mapreel.core.vid2vid.keyframes import next_key
 from mapreel.core.vid2vid.precision import fast_precision
 from mapreel.core.vid2vid.prepared import PreparedGenerator, can_prepare
 from mapreel.core.vid2vid.reference import Colours, paint_frame
-from mapreel.core.vid2vid.reference_memory import carried_reference
+from mapreel.core.vid2vid.reference_memory import Trail, at_reference, see_reference
 from mapreel.core.vid2vid.shot import FrameMaps, Shot
 from mapreel.core.vid2vid.supported import refuse_teacher
 from mapreel.core.vid2vid.timeline import Segment
@@ -41,6 +41,7 @@ class Memory:
 
     index: int
     picture: Picture  # [H, W, 3] -1..1
+    trail: Trail | None = None  # back to the reference frame the chain came from
 
 
 @dataclass(frozen=True)
@@ -70,18 +71,22 @@ class Renderer:
         """
         if shot.references is not None and index in shot.references.indices:
             picture = shot.references.picture(index)
-            return picture, Memory(index, picture)
+            return picture, Memory(index, picture, at_reference(index, shot.size_px))
         maps = shot.maps(index)
         warped = np.zeros((*shot.size_px, 3), np.float32)
         valid = np.zeros(shot.size_px, np.bool_)
-        if memory is None and shot.references is not None:
-            warped, valid = carried_reference(shot, shot.references, index) or (warped, valid)
+        motion = None
         if memory is not None:
             motion = motion_to(shot, index, memory.index)
             valid = agreement(motion, maps.ids, shot.maps(memory.index).ids)
             warped = warp_picture(memory.picture, motion)
-        picture = self._synthesise(maps, warped, valid, shot.reference_colours)
-        return picture, Memory(index, picture)
+        seen = see_reference(shot, index, motion, memory.trail if memory else None)
+        if seen is None:
+            picture = self._synthesise(maps, warped, valid, shot.reference_colours)
+            return picture, Memory(index, picture)
+        made = self._synthesise(maps, *seen.over(warped, valid), shot.reference_colours)
+        picture = seen.stands_in(made)
+        return picture, Memory(index, picture, seen.trail)
 
     @torch.inference_mode()
     def _synthesise(
