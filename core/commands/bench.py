@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from mapreel.core.commands.bench_draft import draft
 from mapreel.core.commands.console import Console, table
 from mapreel.core.commands.options import Frames, Json
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.requests import Preset
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed and quality on this machine.")
+app.command()(draft)
 
 MEMORY_FRAMES = (96, 960)
 ARCHIVE_FRAMES = "1-24"  # as the demo does
