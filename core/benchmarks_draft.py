@@ -54,7 +54,8 @@ def measure_drafts(folder: Path, model: str, *, busy: bool, say: Say) -> dict[st
 
     Returns:
         cold_seconds (of the first draft: process, libraries, model), and for idle (and busy): play (frames in order,
-        quality draft) and network (frames far apart, quality full: none is carried), each with p50_ms, p99_ms,
+        quality draft), quick (frames far apart, a first look at each) and network (the same in quality full: none is
+        carried), each with p50_ms, p99_ms,
         most_ms, inside_p50_ms (in the compute process), drafts, key_share (made by the network).
     """
     with ServiceClient(folder / "state", start_timeout_s=120.0) as client:
@@ -71,7 +72,9 @@ def measure_drafts(folder: Path, model: str, *, busy: bool, say: Say) -> dict[st
     return figures
 
 
-def draft_request(shot: Path, frame: int, model: str, quality: Quality = Quality.DRAFT) -> DraftRequest:
+def draft_request(
+    shot: Path, frame: int, model: str, quality: Quality = Quality.DRAFT, *, quick: bool = False
+) -> DraftRequest:
     """A frame of a shot with all its maps."""
     return DraftRequest(
         labels=str(shot / "label"),
@@ -80,6 +83,7 @@ def draft_request(shot: Path, frame: int, model: str, quality: Quality = Quality
         model=model,
         frame=frame,
         quality=quality,
+        quick=quick,
     )
 
 
@@ -96,10 +100,11 @@ def _measure(client: ServiceClient, shot: Path, model: str) -> tuple[dict[str, A
     half = len(numbers) // 2
     _ask(client, draft_request(shot, numbers[0], model))  # the maps are opened, which is no part of a warm draft
     played = [_ask(client, draft_request(shot, number, model)) for number in numbers[1:half]]
-    scattered = [numbers[i * SCRUB_STEP % len(numbers)] for i in range(half + 1)]
-    _ask(client, draft_request(shot, scattered[0], model, Quality.FULL))
-    network = [_ask(client, draft_request(shot, number, model, Quality.FULL)) for number in scattered[1:]]
-    return {"play": _figures(played), "network": _figures(network)}, [asked.frame for asked in played]
+    order = [i * SCRUB_STEP % half for i in range(half)]
+    quick = [_ask(client, draft_request(shot, numbers[half + i], model, Quality.FULL, quick=True)) for i in order]
+    network = [_ask(client, draft_request(shot, numbers[half + i], model, Quality.FULL)) for i in order]
+    figures = {"play": _figures(played), "quick": _figures(quick), "network": _figures(network)}
+    return figures, [asked.frame for asked in played]
 
 
 def _ask(client: ServiceClient, request: DraftRequest) -> Asked:

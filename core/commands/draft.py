@@ -39,6 +39,7 @@ def draft(
     missing: Annotated[
         MissingFrames, typer.Option(help="A frame that is not there: stop, repeat the frame before, or class 0.")
     ] = (MissingFrames.ERROR),
+    quick: Annotated[bool, typer.Option("--quick", help="A first look, softer where it cannot be carried.")] = False,
     local: Local = False,
     as_json: Json = False,
 ) -> None:
@@ -59,6 +60,7 @@ def draft(
         quality=quality,
         missing=missing,
         reference=references(reference or []),
+        quick=quick,
     )
     drawn = _draw_here(request) if local else _draw(request)
     path = _free_name(Path(absolute(str(out))))

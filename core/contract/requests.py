@@ -121,7 +121,10 @@ class RenderRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class DraftRequest(Request):
-    """One frame of a shot as a picture in memory, at once; no take, no job."""
+    """One frame of a shot as a picture in memory, at once; no take, no job.
+
+    quick: a first look, softer (half resolution) where the frame cannot be carried, for scrubbing; ask again without.
+    """
 
     kind: ClassVar[str] = "draft"
     path_fields: ClassVar[tuple[str, ...]] = ("labels", "instances", "motion", "reference")
@@ -133,6 +136,7 @@ class DraftRequest(Request):
     quality: Quality = Quality.DRAFT
     missing: MissingFrames = MissingFrames.ERROR
     reference: tuple[tuple[int, str], ...] = ()
+    quick: bool = False
 
     def _check(self) -> None:
         if not MODEL_NAME.fullmatch(self.model):

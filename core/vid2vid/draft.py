@@ -3,7 +3,8 @@
 
 No frame waits for a later one. A frame near a key frame that was drawn before is carried from it; any other is made by
 the network, on the memory of an earlier key frame within a few frames, else afresh. What was drawn is drawn no second
-time until its maps change on disk.
+time until its maps change on disk. A quick draft is made by the network at half resolution (a quarter of the work) and
+laid into the outlines of the maps; a fine one of the same frame takes its place.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.requests import DraftRequest, Quality, Request
@@ -48,6 +53,7 @@ class Drawn:
     picture: Picture  # [H, W, 3] -1..1
     is_key: bool
     source: int | None  # frame number that it was carried from or that was its memory
+    quick: bool = False  # made at half resolution, or carried from such a one
 
 
 class DraftStudio:
@@ -62,8 +68,9 @@ class DraftStudio:
         """One frame: its facts and its pixels, RGB8 sRGB, rows from the top.
 
         Returns:
-            number, width, height, seconds, is_key, source (frame number that lent pixels or memory, or None), again
-            (it stood in memory), loading_seconds (of the model, 0 when it was warm), model_sha256; and the bytes.
+            number, width, height, seconds, is_key, source (frame number that lent pixels or memory, or None), quick
+            (softer than it could be), again (it stood in memory), loading_seconds (of the model, 0 when it was warm),
+            model_sha256; and the bytes.
 
         Raises:
             UsageError: bad input or model, or a quality that the model has no network for.
@@ -74,7 +81,7 @@ class DraftStudio:
         started = time.perf_counter()
         renderer, loading_s = self._renderer(request.model)
         view = self._view(renderer, request)
-        drawn, again = view.draw(request.frame)
+        drawn, again = view.draw(request.frame, quick=request.quick)
         pixels = to_pixels(drawn.picture)
         facts = {
             "number": request.frame,
@@ -83,6 +90,7 @@ class DraftStudio:
             "seconds": time.perf_counter() - started,
             "is_key": drawn.is_key,
             "source": drawn.source,
+            "quick": drawn.quick,
             "again": again,
             "loading_seconds": loading_s,
             "model_sha256": renderer.model.sha256,
@@ -102,7 +110,7 @@ class DraftStudio:
         return self._renderers[key], time.perf_counter() - started if cold else 0.0
 
     def _view(self, renderer: Renderer, request: DraftRequest) -> View:
-        key = (renderer.model.sha256, replace(request, frame=0))
+        key = (renderer.model.sha256, replace(request, frame=0, quick=False))
         if key not in self._views:
             self._views[key] = View(renderer, request)
         self._views.move_to_end(key)
@@ -123,36 +131,42 @@ class View:
         self._folders: tuple[Stamp, ...] = ()
         self._references: tuple[Stamp, ...] = ()
 
-    def draw(self, number: int) -> tuple[Drawn, bool]:
+    def draw(self, number: int, *, quick: bool = False) -> tuple[Drawn, bool]:
         """The frame, and whether it had been drawn before. Raises what opening and reading the maps raises."""
         self._forget_what_changed(number)
         drawn = self._pictures.get(number)
-        if drawn is not None:
+        if drawn is not None and (quick or not drawn.quick):
             self._pictures.move_to_end(number)
             return drawn, True
         shot = self._shot(number)
-        index = _place(shot, number)
-        drawn = self._drawn(shot, index)
+        drawn = self._drawn(shot, _place(shot, number), quick=quick)
         self._pictures[number] = drawn
+        self._pictures.move_to_end(number)
         most = max(2, KEPT_PICTURE_BYTES // drawn.picture.nbytes)
         while len(self._pictures) > most:
             self._stamps.pop(self._pictures.popitem(last=False)[0], None)
         return drawn, False
 
-    def _drawn(self, shot: Shot, index: int) -> Drawn:
+    def _drawn(self, shot: Shot, index: int, *, quick: bool) -> Drawn:
         fixed = shot.references is not None and index in shot.references.indices
-        if self._request.quality is not Quality.FULL and not fixed:
-            for near in self._neighbours(shot, index):
-                picture = self._carried(shot, index, near)
+        near = [] if fixed else self._neighbours(shot, index, quick=quick)
+        if self._request.quality is not Quality.FULL:
+            for key in near:
+                picture = self._carried(shot, index, key)
                 if picture is not None:
-                    return Drawn(picture, False, shot.timeline.numbers[near])
-        earlier = [] if fixed else [i for i in self._neighbours(shot, index) if i < index]
+                    number = shot.timeline.numbers[key]
+                    return Drawn(picture, False, number, self._pictures[number].quick)
+        self._watch(shot, index, index)
+        small = _halved(shot) if quick and shot.references is None else None
+        if small is not None:
+            return Drawn(_enlarged(self._renderer.render_frame(small, index, None)[0], shot, index), True, None, True)
+        earlier = [key for key in near if key < index and not self._pictures[shot.timeline.numbers[key]].quick]
         memory = self._memory(shot, earlier[0]) if earlier else None
         self._watch(shot, index, memory.index if memory else index)
         picture, _ = self._renderer.render_frame(shot, index, memory)
         return Drawn(picture, True, shot.timeline.numbers[memory.index] if memory else None)
 
-    def _neighbours(self, shot: Shot, index: int) -> list[int]:
+    def _neighbours(self, shot: Shot, index: int, *, quick: bool) -> list[int]:
         """Timeline indices of the nearest drawn key before and of the nearest after, the nearer one first."""
         numbers, found = shot.timeline.numbers, []
         for way in (-1, 1):
@@ -161,7 +175,7 @@ class View:
                 if not 0 <= near < len(numbers) or numbers[near] not in shot.labels.numbers:
                     break
                 drawn = self._pictures.get(numbers[near])
-                if drawn is not None and drawn.is_key:
+                if drawn is not None and drawn.is_key and (quick or not drawn.quick):
                     found.append(near)
                     break
         return sorted(found, key=lambda near: abs(near - index))
@@ -229,6 +243,36 @@ class View:
         sources = [source for source in (request.labels, request.instances, request.motion) if source is not None]
         folders = (path if path.is_dir() else path.parent for path in map(Path, sources))
         return tuple(map(_stamp, folders)), tuple(_stamp(Path(file)) for _, file in request.reference)
+
+
+def _halved(shot: Shot) -> Shot | None:
+    """The shot at half resolution, None where that would be too small for the model. Reads through `shot`."""
+    h, w = shot.size_px
+    if min(h, w) // 2 < shot.model.config.stride_px:
+        return None
+    ids = np.asarray(shot.model.table.ids, np.uint16)
+
+    def labels(number: int) -> NDArray[Any]:
+        return ids[shot.maps(_place(shot, number)).classes[::2, ::2]]
+
+    def instances(number: int) -> NDArray[Any]:
+        found = shot.maps(_place(shot, number)).instances
+        assert found is not None
+        return np.ascontiguousarray(found[::2, ::2])
+
+    size = ((h + 1) // 2, (w + 1) // 2)
+    small = replace(shot.labels, size=size, load=labels, filled={})
+    partner = replace(shot.instances, size=size, load=instances, filled={}) if shot.instances else None
+    return Shot(shot.model, small, partner, None, shot.planned, shot.timeline)
+
+
+def _enlarged(picture: Picture, shot: Shot, index: int) -> Picture:
+    """A picture of the halved shot at the size of the maps; what lies across an outline takes its own side's colour."""
+    h, w = shot.size_px
+    labels = shot.maps(index).ids[0]
+    own = np.repeat(np.repeat(labels[::2, ::2], 2, axis=0), 2, axis=1)[:h, :w] == labels
+    large = cv2.resize(picture, (2 * picture.shape[1], 2 * picture.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return fill_from_same(np.ascontiguousarray(large[:h, :w], np.float32), own, labels)
 
 
 def _place(shot: Shot, number: int) -> int:
