@@ -47,6 +47,13 @@ def synchronize(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """True for what torch and Python raise when memory is full; on the processor that is a bare RuntimeError."""
+    said = str(error).lower()
+    full = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return full or "defaultcpuallocator" in said or "out of memory" in said
+
+
 @contextlib.contextmanager
 def memory_guard(doing: str) -> Iterator[None]:
     """Say in one sentence that the memory is full, which torch does on the processor by a RuntimeError.
@@ -56,9 +63,7 @@ def memory_guard(doing: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        said = str(error).lower()
-        full = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not (full or "defaultcpuallocator" in said or "out of memory" in said):
+        if not is_out_of_memory(error):
             raise
         raise MapreelError(
             f"there is not enough memory to {doing}", "close other programs or take a smaller size", detail=str(error)

@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from mapreel.core.contract.errors import MapreelError
 from mapreel.core.contract.requests import Quality
 from mapreel.core.device import thread_count
 from mapreel.core.media.labels import instance_edges
@@ -33,6 +32,7 @@ from mapreel.core.vid2vid.reference_memory import Trail, at_reference, see_refer
 from mapreel.core.vid2vid.shot import FrameMaps, Shot
 from mapreel.core.vid2vid.supported import refuse_teacher
 from mapreel.core.vid2vid.timeline import Segment
+from mapreel.core.vid2vid.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,18 @@ class RenderedFrame:
 
 
 class Renderer:
-    """A model on a device; holds no state between frames."""
+    """A model on a device; holds no state between frames, but for the window its memory allows."""
 
     def __init__(self, model: Model, device: torch.device) -> None:
         self.model, self.device = model, device
         generator = model.generator.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._generator = PreparedGenerator(generator) if can_prepare(generator, device) else generator
+        self.windows = Windows(self._generator, model.config.stride_px)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the artist should know of how frames were made, one sentence each."""
+        return self.windows.notes
 
     def render_frame(self, shot: Shot, index: int, memory: Memory | None) -> tuple[Picture, Memory]:
         """Synthesise the frame at timeline index `index` on what `memory` holds (None: afresh, or from a reference).
@@ -108,14 +114,8 @@ class Renderer:
         pad = (0, -w % config.stride_px, 0, -h % config.stride_px)
         padded = [F.pad(t, pad, mode="replicate") if any(pad) else t for t in tensors]
         ready = [t.to(self.device, memory_format=torch.channels_last) for t in padded]
-        try:
-            with fast_precision(self.device):
-                output = self._generator(*ready)
-        except torch.OutOfMemoryError as exc:
-            raise MapreelError(
-                f"the device {self.device} has not enough memory for pictures of {w}x{h}",
-                "close other programs that use it, or render smaller pictures",
-            ) from exc
+        with fast_precision(self.device):
+            output = self.windows(*ready)
         return tensor_to_picture(output[..., :h, :w].cpu())
 
     # --- qualities ----------------------------------------------------------------------------------------------
