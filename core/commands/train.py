@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from mapreel.core.commands.console import Console, duration, table
 from mapreel.core.commands.options import Json
-from mapreel.core.contract.errors import CancelledError, DamagedFileError, MissingInputError, UsageError
+from mapreel.core.commands.prepare import prepare
+from mapreel.core.contract.errors import CancelledError, MissingInputError, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Train a model on your own shots.")
+app.command()(prepare)
 
 PACE_STEPS = 200  # the time of a step is the mean of so many
 
@@ -24,7 +25,9 @@ PACE_STEPS = 200  # the time of a step is the mean of so many
 def teacher(
     data: Annotated[
         list[Path],
-        typer.Option(metavar="DIR", help="A shot with color/ and label/ (instance/, motion/); may be given often."),
+        typer.Option(
+            metavar="DIR|DATASET", help="A shot with color/ and label/, or a prepared data set; may be given often."
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Checkpoint, log and, at the end, the model.")],
     steps: Annotated[int, typer.Option(metavar="N", min=1, help="Steps in all, those before a resume included.")],
@@ -44,7 +47,7 @@ def teacher(
     from mapreel.core.local import LocalContext, wait_calmly
 
     for folder in data:
-        if not folder.is_dir():
+        if not folder.exists():
             raise MissingInputError(f"the training shot {folder} is not there", "check its name", file=str(folder))
     if out.is_file():
         raise UsageError(f"{out} is a file and not a folder", "choose another --out", file=str(out))
@@ -75,39 +78,28 @@ def teacher(
 
 @app.command()
 def status(
-    out: Annotated[Path, typer.Argument(metavar="DIR", help="The --out of a training.")], as_json: Json = False
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="The --out of a training.")],
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw every term over the steps into this picture.")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """Say how far a training is, from its log."""
     from mapreel.core.vid2vid.models import LOG_FILE
+    from mapreel.core.vid2vid.training_log import read_log
 
-    last, seconds, started = _read_log(out / LOG_FILE)
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise UsageError(f"charts are drawn as PNG, and {plot} is none", "end the name in .png", file=str(plot))
+    log = read_log(out / LOG_FILE)
+    times, last = [float(entry.get("seconds", 0.0)) for entry in log], log[-1]
+    seconds, started = sum(times[-PACE_STEPS:]) / len(times[-PACE_STEPS:]), sum(times)
     losses = {key: value for key, value in last.items() if key not in {"step", "seconds"}}
     data = {"step": last["step"], "seconds_a_step": seconds, "seconds": started, "losses": losses}
     rows = [["step", str(last["step"])], ["time a step", f"{seconds:.2f} s"], ["time so far", duration(started)]]
     rows += [[key, f"{value:.4g}" if isinstance(value, float) else str(value)] for key, value in losses.items()]
+    if plot is not None:
+        from mapreel.core.vid2vid.charts import write_charts
+
+        data["plot"] = str(write_charts(plot, log))
+        rows.append(["charts", data["plot"]])
     Console(json=as_json).result(data, table(rows))
-
-
-def _read_log(path: Path) -> tuple[dict[str, Any], float, float]:
-    """The last line of the log, the mean time of a late step and the time of all steps, in seconds."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except OSError as exc:
-        raise MissingInputError(
-            f"there is no training in {path.parent}", "give its --out folder", file=str(path)
-        ) from exc
-    entries = [entry for line in lines if (entry := _entry(line)) is not None]
-    if not entries:
-        raise DamagedFileError(f"the log {path} holds no step yet", "wait for the first step", file=str(path))
-    late = entries[-PACE_STEPS:]
-    times = [float(entry.get("seconds", 0.0)) for entry in entries]
-    return entries[-1], sum(times[-len(late) :]) / len(late), sum(times)
-
-
-def _entry(line: str) -> dict[str, Any] | None:
-    """One step; None for a line that is half written at this moment."""
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    return entry if isinstance(entry, dict) and isinstance(entry.get("step"), int) else None

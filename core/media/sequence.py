@@ -29,6 +29,7 @@ class MapKind(StrEnum):
     INSTANCE = "instance"
     MOTION = "motion"
     COLOR = "color"
+    DRAWING = "drawing"
 
 
 _READERS: Mapping[MapKind, Callable[..., NDArray[Any]]] = MappingProxyType(
@@ -64,13 +65,15 @@ class ShotSequence:
     filled: Mapping[int, int | None]
     filed: Callable[[int], Path]
     load: Callable[[int], NDArray[Any]]
+    planes: int = 0  # of a drawing
 
     def path(self, number: int) -> Path:
         """The file that the frame lies in (or would lie in)."""
         return self.filed(number)
 
     def read(self, number: int) -> NDArray[Any]:
-        """The map of one planned frame: label, instance [H, W] uint16, motion [H, W, 2] float32, color [H, W, 3] uint8.
+        """The map of one planned frame: label, instance [H, W] uint16, motion [H, W, 2] float32, color [H, W, 3] uint8,
+        drawing [H, W, planes] uint8.
 
         A held motion field is zero, for a held picture stands still; see open_maps.
         Raises what the readers raise, MixedSizesError when a file has changed since it was opened, UsageError for a
@@ -82,7 +85,7 @@ class ShotSequence:
         elif number not in self._planned:
             raise UsageError(f"frame {number} is not among the planned frames", "add it to --frames")
         if there is None or (there != number and self.kind is MapKind.MOTION):
-            shape, kind = _BLACK[self.kind]
+            shape, kind = ((self.planes,), np.uint8) if self.kind is MapKind.DRAWING else _BLACK[self.kind]
             return np.zeros((*self.size, *shape), kind)
         pixels = self.load(there)
         if pixels.shape[:2] != self.size:

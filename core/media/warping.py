@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +34,7 @@ def warp_picture(picture: Picture, motion: Motion) -> Picture:
         motion: [H, W, 2] of this frame.
     """
     at = positions(motion)
-    return cv2.remap(picture, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+    return cv2.remap(picture, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload, no-any-return]
 
 
 def warp_ids(ids: Ids, motion: Motion) -> Ids:
@@ -53,10 +55,9 @@ def agreement(motion: Motion, here: tuple[Ids, ...], there: tuple[Ids, ...]) -> 
     """
     h, w = motion.shape[:2]
     at = positions(motion)
-    x, y = at[..., 0], at[..., 1]
-    valid: NDArray[np.bool_] = (x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)
+    valid: NDArray[np.bool_] = cv2.inRange(at, (0.0, 0.0), (w - 1.0, h - 1.0)) > 0  # type: ignore[call-overload]
     for a, b in zip(here, there, strict=True):
-        valid &= _ids16(a) == cv2.remap(_ids16(b), x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+        valid &= _ids16(a) == cv2.remap(_ids16(b), at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     return valid
 
 
@@ -68,8 +69,8 @@ def _ids16(ids: Ids) -> NDArray[np.uint16]:
 def compose(near: Motion, far: Motion) -> Motion:
     """Motion over two steps: `near` leads from this frame to the middle one, `far` from there on: [H, W, 2]."""
     at = positions(near)
-    carried = cv2.remap(far, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return near + carried
+    carried = cv2.remap(far, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return near + carried  # type: ignore[no-any-return]
 
 
 def invert(motion: Motion, here: tuple[Ids, ...], there: tuple[Ids, ...]) -> tuple[Motion, NDArray[np.bool_]]:
@@ -87,19 +88,19 @@ def invert(motion: Motion, here: tuple[Ids, ...], there: tuple[Ids, ...]) -> tup
     """
     h, w = motion.shape[:2]
     source = np.flatnonzero(agreement(motion, here, there))
-    back_motion = -motion.reshape(-1, 2)[source]
-    at = np.rint(positions(motion).reshape(-1, 2)[source]).astype(np.int32)
-    target = np.clip(at[:, 1], 0, h - 1) * w + np.clip(at[:, 0], 0, w - 1)
-    back = np.zeros((h * w, 3), np.float32)
-    back[target, :2] = back_motion
-    back[target, 2] = 1.0
-    back = back.reshape(h, w, 3)
-    around = cv2.blur(back, (5, 5), borderType=cv2.BORDER_CONSTANT)
-    known = back[..., 2] > 0
-    result = np.ascontiguousarray(back[..., :2])
-    holes = ~known & (around[..., 2] > 0.15)
-    result[holes] = around[holes, :2] / around[holes, 2:]
-    return result, known | holes
+    at = np.rint(positions(motion).reshape(-1, 2)[source]).astype(np.int32)  # what agrees is inside
+    target = at[:, 1] * w + at[:, 0]
+    back = np.zeros((h, w, 2), np.float32)
+    pairs = np.ascontiguousarray(-motion).reshape(-1, 2).view(np.int64)[:, 0]  # x and y moved as one value
+    back.reshape(-1, 2).view(np.int64)[target, 0] = pairs[source]
+    known = np.zeros((h, w), np.uint8)
+    known.reshape(-1)[target] = 1
+    nearby = cv2.boxFilter(known, cv2.CV_32F, (5, 5), borderType=cv2.BORDER_CONSTANT)
+    holes = (known == 0) & (nearby > 0.15)
+    if holes.any():
+        around = cv2.blur(back, (5, 5), borderType=cv2.BORDER_CONSTANT)
+        back[holes] = around[holes] / nearby[holes][:, None]
+    return back, (known > 0) | holes
 
 
 def estimate_motion(here: tuple[Ids, ...], there: tuple[Ids, ...]) -> Motion:
@@ -108,9 +109,14 @@ def estimate_motion(here: tuple[Ids, ...], there: tuple[Ids, ...]) -> Motion:
     Dense inverse search (Kroeger et al., ECCV 2016) on a grey picture in which every id has a tone of its own.
     Textureless insides follow their outlines; where that goes wrong the labels disagree and the pixel does not count.
     """
-    h, w = here[0].shape
+    return search_motion(_tones(here), _tones(there))
+
+
+def search_motion(here: NDArray[np.uint8], there: NDArray[np.uint8]) -> Motion:
+    """Motion of one grey picture [H, W] towards another by dense inverse search: [H, W, 2] float32 px."""
+    h, w = here.shape
     grown = (0, max(0, SMALLEST_SEARCH_PX - h), 0, max(0, SMALLEST_SEARCH_PX - w))
-    before, after = (cv2.copyMakeBorder(_tones(maps), *grown, cv2.BORDER_REPLICATE) for maps in (there, here))
+    before, after = (cv2.copyMakeBorder(grey, *grown, cv2.BORDER_REPLICATE) for grey in (there, here))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     start = np.zeros((*after.shape, 2), np.float32)
     return np.ascontiguousarray(search.calc(after, before, start)[:h, :w], np.float32)
@@ -149,17 +155,27 @@ def fill_from_same(picture: Picture, valid: NDArray[np.bool_], ids: Ids) -> Pict
 def _fill_near(
     target: Picture, source: Picture, valid: NDArray[np.bool_], ids: Ids
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Look around each invalid pixel in rings of growing distance; returns the pixels that found nothing."""
-    h, w = valid.shape
+    """Look around each invalid pixel at growing distances; returns rows and columns of those that found nothing."""
+    (h, w), edge = valid.shape, _REACH_PX
+    known = np.full((h + 2 * edge, w + 2 * edge), -1, np.int32)
+    known[edge:-edge, edge:-edge] = np.where(valid, ids, -1)
+    flat, line = known.reshape(-1), w + 2 * edge
     rows, columns = np.nonzero(~valid)
-    for dy, dx in _RINGS:
-        if not len(rows):
-            break
-        y, x = np.clip(rows + dy, 0, h - 1), np.clip(columns + dx, 0, w - 1)
-        found = valid[y, x] & (ids[y, x] == ids[rows, columns])
-        target[rows[found], columns[found]] = source[y[found], x[found]]
-        rows, columns = rows[~found], columns[~found]
-    return rows, columns
+    wanted, at = ids[rows, columns].astype(np.int32), (rows + edge) * line + columns + edge
+    came, waiting = np.full(len(rows), -1, np.intp), np.arange(len(rows))
+    for ring in _RINGS:
+        offsets = ring[:, 0] * line + ring[:, 1]
+        for part in np.array_split(waiting, len(waiting) * len(offsets) // _AT_ONCE + 1):
+            there = at[part, None] + offsets
+            same = flat[there] == wanted[part, None]
+            first = same.argmax(axis=1)
+            of = np.arange(len(part))
+            came[part] = np.where(same[of, first], there[of, first], -1)
+        waiting = waiting[came[waiting] < 0]
+    done = came >= 0
+    y, x = np.divmod(came[done], line)
+    target[rows[done], columns[done]] = source[y - edge, x - edge]
+    return rows[~done], columns[~done]
 
 
 def _fill_far(
@@ -180,11 +196,16 @@ def _fill_far(
     target[rows, columns] = source[ys[chosen], xs[chosen]]
 
 
-def _rings(radius: int) -> tuple[tuple[int, int], ...]:
-    """Offsets (dy, dx) within a circle, nearest first."""
-    reach = range(-radius, radius + 1)
-    inside = [(dy, dx) for dy in reach for dx in reach if 0 < dy * dy + dx * dx <= radius * radius]
-    return tuple(sorted(inside, key=lambda o: o[0] ** 2 + o[1] ** 2))
+def _rings(radii: tuple[float, ...]) -> tuple[NDArray[np.intp], ...]:
+    """Offsets [K, 2] (dy, dx) up to each radius and beyond the one before, nearest first."""
+    reach = np.arange(-_REACH_PX, _REACH_PX + 1)
+    offsets = np.stack(np.meshgrid(reach, reach, indexing="ij"), axis=-1).reshape(-1, 2)
+    far = np.hypot(*offsets.T)
+    offsets, far = offsets[np.argsort(far, kind="stable")], np.sort(far, kind="stable")
+    return tuple(offsets[(far > a) & (far <= b)] for a, b in pairwise((0.0, *radii)))
 
 
-_RINGS = _rings(5)
+_REACH_PX = 24
+_AT_ONCE = 1 << 20
+"""Pixels times offsets looked at in one go."""
+_RINGS = _rings((1.5, 3.0, 5.0, 9.0, 15.0, _REACH_PX))

@@ -10,6 +10,8 @@ from mapreel.core.contract.errors import DamagedModelError
 
 FORMAT_NAME = "mapreel-vid2vid"
 FORMAT_VERSION = 1
+TASKS = ("city", "face", "pose")
+"""What a model's maps are: label maps, a drawn face, a drawn body. The words of the paper's three tasks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +42,17 @@ class GeneratorConfig:
     """How far each instance colour may be believed as an input, 0..1: a drawn one is a guess, a measured one is not."""
     previous: bool = True
     """The compensated previous frame as an input, with the blend weight that decides how much of it stays."""
+    task: str = "city"
+    """What the maps are, one of TASKS: label maps, or drawings (or the landmarks to draw)."""
+    conditions: int = 0
+    """Continuous channels of a drawing: edge map and distances of a face, or the drawn body's colours."""
+    canvas_px: tuple[int, int] = (0, 0)
+    """(H, W) of the pictures in which landmarks of the training data counted pixels; 0 where nobody knows."""
 
     @property
     def label_channels(self) -> int:
-        """Channels that say what stands where: one-hot classes and instance edges."""
-        return self.classes + int(self.edges)
+        """Channels that say what stands where: one-hot classes, instance edges and the channels of a drawing."""
+        return self.classes + int(self.edges) + self.conditions
 
     @property
     def input_channels(self) -> int:
@@ -80,11 +88,11 @@ def config_from_dict(values: dict[str, object], *, file: str) -> GeneratorConfig
 
 
 def _typed(name: str, value: object) -> object:
-    if name in ("widths", "blocks"):
+    if name in ("widths", "blocks", "canvas_px"):
         if not isinstance(value, list | tuple) or not all(type(v) is int for v in value):
             raise ValueError(f"{name} must be a list of whole numbers")
         return tuple(value)
-    wanted = bool if name in ("edges", "looks", "position", "trust", "previous") else int
+    wanted = bool if name in ("edges", "looks", "position", "trust", "previous") else str if name == "task" else int
     if type(value) is not wanted:
         raise ValueError(f"{name} must be {wanted.__name__}")
     return value
@@ -99,6 +107,10 @@ def _checked(config: GeneratorConfig) -> GeneratorConfig:
         and len(config.blocks) == len(config.widths)
         and all(1 <= w <= 4096 for w in config.widths)
         and all(0 <= b <= 64 for b in config.blocks)
+        and config.task in TASKS
+        and 0 <= config.conditions <= 1024
+        and (config.task == "city") == (config.conditions == 0)
+        and tuple(0 <= side <= 1 << 20 for side in config.canvas_px) == (True, True)
     )
     if not sane:
         raise ValueError(f"sizes out of range: {config}")

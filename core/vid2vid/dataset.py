@@ -20,6 +20,7 @@ from mapreel.core.media.images import read_color
 from mapreel.core.media.labels import read_instance_map, read_label_map
 from mapreel.core.media.motion import read_motion
 from mapreel.core.media.sequence import counted
+from mapreel.core.vid2vid.conditions import DrawnFrames
 from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.inputs import ClassTable
 from mapreel.core.vid2vid.looks import instance_means
@@ -39,6 +40,8 @@ class TrainingShot:
     means: NDArray[np.float32]  # [classes, ids, 3] sRGB 0..1, mean colour of each instance
     pixels: NDArray[np.int64]  # [classes, ids] how many pixels each had
     taught: NDArray[np.uint8] | None = None  # [T, H, W, 3] sRGB, what a teacher makes of these maps
+    drawings: DrawnFrames | None = None  # of a drawn face or body
+    canvas_px: tuple[int, int] = (0, 0)  # (H, W) of the pictures in which its landmarks counted pixels
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -59,11 +62,7 @@ def load_shot(folder: Path, table: ClassTable) -> TrainingShot:
         MixedSizesError: not all pictures have one size.
         UnknownLabelError: labels outside the class table.
     """
-    if len(table.ids) > MAX_CLASSES:
-        raise InputError(
-            f"a model can be trained on {MAX_CLASSES} classes at most, not on {len(table.ids)}",
-            "join classes in the label maps and the palette",
-        )
+    refuse_many(table)
     color = find_sequence(folder / "color")
     label = find_sequence(folder / "label")
     numbers = tuple(sorted(set(color.numbers) & set(label.numbers)))
@@ -87,6 +86,15 @@ def load_shot(folder: Path, table: ClassTable) -> TrainingShot:
     motions = _motions(folder, numbers, classes[0].shape)
     means, pixels = instance_means(np.stack(colors), stacked, instances, len(table.ids))
     return TrainingShot(np.stack(colors), stacked, instances, motions, means, pixels)
+
+
+def refuse_many(table: ClassTable) -> None:
+    """Raises InputError for more than MAX_CLASSES classes."""
+    if len(table.ids) > MAX_CLASSES:
+        raise InputError(
+            f"a model can be trained on {MAX_CLASSES} classes at most, not on {len(table.ids)}",
+            "join classes in the label maps and the palette",
+        )
 
 
 def _refuse_unpaired(here: FoundSequence, other: FoundSequence) -> None:

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mapreel.core.media.drawing import conditions
 from mapreel.core.media.labels import instance_edges
 from mapreel.core.media.warping import agreement, compose, invert, warp_picture
 from mapreel.core.vid2vid.config import GeneratorConfig
@@ -199,6 +200,7 @@ class CropStream:
             (window[0].start, window[1].start),
             shot.size_px,
             np.full(classes.shape, self._trust, np.float32),
+            None if shot.drawings is None else conditions(shot.drawings[index])[window],
         )
         truth = self._crop(shot.colors, index)
         way = self._way(self._before) if self._memory is not None and shot.motions is not None else None
