@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from mapreel.core.contract.errors import disk_error
+from mapreel.core.media.drawing import conditions
 from mapreel.core.media.images import write_png
 from mapreel.core.media.labels import instance_edges
 from mapreel.core.vid2vid.dataset import TrainingShot
@@ -87,21 +88,26 @@ def _painted(shot: TrainingShot, index: int) -> NDArray[np.uint8]:
 
 
 @torch.no_grad()
-def draw_frame(generator: Generator, shot: TrainingShot, index: int, device: torch.device) -> NDArray[np.uint8]:
-    """One whole frame of a training shot with its true instance colours and without memory: [H, W, 3] sRGB."""
-    config = generator.config
+def draw_frame(
+    generator: Generator,
+    shot: TrainingShot,
+    index: int,
+    device: torch.device,
+    memory: tuple[NDArray[np.float32], NDArray[np.bool_]] | None = None,
+) -> NDArray[np.uint8]:
+    """One whole frame of a training shot with its true instance colours: [H, W, 3] sRGB.
+
+    memory: the compensated frame before [H, W, 3] -1..1 and where it counts [H, W]; None: there is none.
+    """
+    config, (h, w) = generator.config, shot.size_px
     classes, instances = shot.classes[index].astype(np.intp), shot.instances[index]
-    inputs = encode_frame(
-        config,
-        classes,
-        instance_edges(instances),
-        shot.means[classes, instances],
-        trust=np.ones(classes.shape, np.float32),
-    )
-    h, w = classes.shape
-    empty = picture_to_tensor(np.zeros((h, w, 3), np.float32))
+    looks, trust = shot.means[classes, instances], np.ones(classes.shape, np.float32)
+    drawing = None if shot.drawings is None else conditions(shot.drawings[index])
+    inputs = encode_frame(config, classes, instance_edges(instances), looks, trust=trust, condition=drawing)
+    warped, valid = memory or (np.zeros((h, w, 3), np.float32), np.zeros((h, w), np.bool_))
+    counts = picture_to_tensor(valid[..., None].astype(np.float32))
     pad = (0, -w % config.stride_px, 0, -h % config.stride_px)
-    ready = [F.pad(t, pad, mode="replicate").to(device) for t in (inputs.labels, inputs.extras, empty, empty[:, :1])]
+    tensors = (inputs.labels, inputs.extras, picture_to_tensor(warped), counts)
     with fast_precision(device):
-        output = generator(*ready)
+        output = generator(*(F.pad(t, pad, mode="replicate").to(device) for t in tensors))
     return to_pixels(tensor_to_picture(output[..., :h, :w].cpu()))

@@ -4,22 +4,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mapreel.core.contract.errors import InputError, MissingInputError, OutputExistsError
-from mapreel.core.contract.frames import find_sequence
+from mapreel.core.contract.errors import InputError, MissingInputError, OutputExistsError, UsageError
 from mapreel.core.contract.progress import JobContext
-from mapreel.core.device import pick_device
-from mapreel.core.media.labels import read_label_map
-from mapreel.core.media.palettes import load_palette
 from mapreel.core.quality import lpips_squeeze
-from mapreel.core.vid2vid.config import GeneratorConfig
-from mapreel.core.vid2vid.dataset import load_shot
-from mapreel.core.vid2vid.inputs import ClassTable
+from mapreel.core.vid2vid.adversary import Critic
+from mapreel.core.vid2vid.dataset import check_shots
+from mapreel.core.vid2vid.distillation import Teacher, teach
+from mapreel.core.vid2vid.models import MODEL_FILE
+from mapreel.core.vid2vid.ranks import join_ranks
 from mapreel.core.vid2vid.trainer import Trainer, TrainingPlan
+from mapreel.core.vid2vid.training_data import class_table, generator_config, load_data
 from mapreel.core.vid2vid.training_state import CHECKPOINT_FILE
 
 
@@ -34,6 +32,8 @@ def run_train(
     licence: str = "",
     palette: str | None = None,
     perceptual: Path | None = None,
+    critic: str = "patch",
+    teacher: str | None = None,
     story: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Train a generator on shots (folders with color, label and, where there are any, instance and motion).
@@ -48,6 +48,8 @@ def run_train(
         licence: of the model, stored in its header.
         palette: names of the classes; every label in the data must be in it. None: the labels found, numbered names.
         perceptual: weights of LPIPS-SqueezeNet for the perceptual term; without them the term is left out.
+        critic: "patch" or "oasis", see `Critic`.
+        teacher: name or path of a model whose frames the network learns from as well; None: from the truth alone.
         story: more lines for the model's header, such as where the data came from.
 
     Returns:
@@ -55,48 +57,52 @@ def run_train(
 
     Raises:
         InputError: the data cannot be used.
+        UsageError: there is no such critic.
+        ModelError: the teacher cannot be used.
         MissingInputError: there is no training in `out` to `resume`.
         ModelMismatchError: the training to `resume` has other classes or another size.
         OutputExistsError: there is a training in `out` and `resume` was not asked for.
         CancelledError: the context asked for it; a checkpoint is written first.
     """
+    refuse_folder(out, resume=resume)
+    if critic not in list(Critic):
+        raise UsageError(f"there is no critic called {critic}", f"choose from {', '.join(Critic)}")
+    if not data:
+        raise InputError("no training data is given", "give at least one folder with color and label")
+    table = class_table(data, palette)
+    shots = [load_data(path, table) for path in data]
+    config = generator_config(data, shots, table)
+    check_shots(shots, config)
+    plan = TrainingPlan(steps=steps, critic=Critic(critic))
+    with join_ranks() as (ranks, device):
+        if teacher is not None:
+            plan = replace(plan, temporal=plan.temporal or 1.0)  # whose features compare clips
+            with ranks.first_goes_first():
+                shots = teach(Teacher(teacher, table, device), shots, out, context)
+        network = lpips_squeeze(perceptual, device) if perceptual else None
+        trainer = Trainer(out, config, plan, shots, table, device, network, ranks)
+        if resume:
+            trainer.resume()
+        trainer.run(context)
+        story = {
+            "data": json.dumps([d.name for d in data]),
+            **({"teacher": teacher} if teacher else {}),
+            **(story or {}),
+        }
+        if ranks.first:
+            trainer.export(out / "model", name=name or out.name, licence=licence, story=story)
+    return {
+        "model": str(out / "model" / MODEL_FILE),
+        "steps": trainer.step,
+        "classes": list(table.ids),
+        "size": [config.width, config.height],
+    }
+
+
+def refuse_folder(out: Path, *, resume: bool) -> None:
+    """A new training needs a folder without one, a resume needs one. Raises OutputExistsError, MissingInputError."""
     there = (out / CHECKPOINT_FILE).exists()
     if there and not resume:
         raise OutputExistsError(f"{out} holds a training already", "go on with --resume or choose another folder")
     if resume and not there:
         raise MissingInputError(f"there is no training in {out} to go on with", "check the folder or omit --resume")
-    if not data:
-        raise InputError("no training data is given", "give at least one folder with color and label")
-    table = class_table(data, palette)
-    shots = [load_shot(folder, table) for folder in data]
-    height, width = shots[0].size_px
-    config = GeneratorConfig(classes=len(table.ids), width=width, height=height, trust=True)
-    device = pick_device()
-    plan = TrainingPlan(steps=steps)
-    trainer = Trainer(
-        out, config, plan, shots, table, device, lpips_squeeze(perceptual, device) if perceptual else None
-    )
-    if resume:
-        trainer.resume()
-    trainer.run(context)
-    model = trainer.export(
-        out / "model",
-        name=name or out.name,
-        licence=licence,
-        story={"data": json.dumps([d.name for d in data]), **(story or {})},
-    )
-    return {"model": str(model), "steps": trainer.step, "classes": list(table.ids), "size": [width, height]}
-
-
-def class_table(data: list[Path], palette: str | None) -> ClassTable:
-    """The classes of a training: those of the palette, else the labels found in the shots, with numbered names."""
-    if palette is not None:
-        classes = load_palette(palette).classes
-        return ClassTable(tuple(c.id for c in classes), tuple(c.name for c in classes))
-    seen: set[int] = set()
-    for folder in data:
-        found = find_sequence(folder / "label")
-        for number in found.numbers:
-            seen |= set(np.unique(read_label_map(found.pattern.path(number), frame=number)).tolist())
-    ids = tuple(sorted(seen))
-    return ClassTable(ids, tuple(f"class {i}" for i in ids))

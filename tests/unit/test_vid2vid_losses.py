@@ -162,18 +162,17 @@ def test_a_critic_of_single_pixels_is_consistent_under_labelmix():
 
 def test_the_pixel_critic_learns_to_tell_classes_and_what_was_made():
     batch = batch_of(1, 16, 24)
-    made = -batch.truth
+    made = torch.rand_like(batch.truth) * 2 - 1
     adversary = OasisAdversary(CONFIG, SegmentationDiscriminator(3, width=8, levels=2))
-    adam = torch.optim.Adam(adversary.critic.parameters(), 4e-3)
-    told = []
-    for _ in range(30):
+    adam = torch.optim.Adam(adversary.critic.parameters(), 5e-3)
+    before = adversary.generator_terms(batch, batch.truth, [], unshifted)["adversarial"]
+    for _ in range(40):
         loss, _ = adversary.critic_loss(batch, made, unshifted)
         adam.zero_grad()
         loss.backward()
         adam.step()
-        told.append(loss.item())
-    assert told[-1] < 0.6 * told[0]
     good, bad = (adversary.generator_terms(batch, p, [], unshifted)["adversarial"] for p in (batch.truth, made))
+    assert good < 0.7 * before
     assert good < 0.7 * bad
 
 
