@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from mapreel.core.contract.requests import Request
     from mapreel.core.contract.strict_json import JSON
 
+BACKGROUND_NICE = 10  # of work that takes hours beside everything else
+
 
 def wait_calmly() -> None:
     """Let OpenMP threads sleep while they wait, as the service does; call it before torch is loaded.
@@ -34,6 +37,12 @@ def wait_calmly() -> None:
     Spinning threads take the core from the one they wait for, as soon as anything else runs on the machine.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def work_in_background() -> None:
+    """Give way to drafts and to the artist's own programs; a priority that the user has chosen stays as it is."""
+    if sys.platform != "win32" and os.nice(0) == 0:
+        os.nice(BACKGROUND_NICE)
 
 
 class LocalContext:

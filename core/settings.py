@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     draft_idle_s: float = Field(default=300.0, gt=0)  # the interactive process gives its memory back after so long
     draft_timeout_s: float = Field(default=120.0, gt=0)  # one draft, the loading of the model at first included
     cores_left_free: int = Field(default_factory=_cores_left_free, ge=0)  # so that the host stays usable
-    nice: int = Field(default=10, ge=0, le=19)  # batch work never slows the artist's own programs
+    nice: int = Field(default=19, ge=0, le=19)  # batch work slows neither drafts nor the artist's own programs
     grace_s: float = Field(default=5.0, gt=0)  # between the word to stop and the kill
     beat_timeout_s: float = Field(default=60.0, gt=0)  # without any heartbeat the compute process hangs
     stall_timeout_s: float = Field(default=1800.0, gt=0)  # it beats, yet no frame and no check for so long

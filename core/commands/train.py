@@ -44,7 +44,7 @@ def teacher(
 ) -> None:
     """Train the network that renders in full quality."""
     from mapreel.core.commands.submission import Interrupted, on_interrupt
-    from mapreel.core.local import LocalContext, wait_calmly
+    from mapreel.core.local import LocalContext, wait_calmly, work_in_background
 
     for folder in data:
         if not folder.exists():
@@ -52,6 +52,7 @@ def teacher(
     if out.is_file():
         raise UsageError(f"{out} is a file and not a folder", "choose another --out", file=str(out))
     wait_calmly()
+    work_in_background()
     from mapreel.core.vid2vid.train_job import run_train
 
     console = Console(json=as_json)
