@@ -55,7 +55,7 @@ def agreement(motion: Motion, here: tuple[Ids, ...], there: tuple[Ids, ...]) -> 
     """
     h, w = motion.shape[:2]
     at = positions(motion)
-    valid: NDArray[np.bool_] = cv2.inRange(at, (0.0, 0.0), (w - 1.0, h - 1.0)) > 0  # type: ignore[call-overload]
+    valid: NDArray[np.bool_] = cv2.inRange(at, (0.0, 0.0), (w - 1.0, h - 1.0)) > 0
     for a, b in zip(here, there, strict=True):
         valid &= _ids16(a) == cv2.remap(_ids16(b), at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     return valid
@@ -145,8 +145,7 @@ def fill_from_same(picture: Picture, valid: NDArray[np.bool_], ids: Ids) -> Pict
     filled = picture.copy()
     rows, columns = _fill_near(filled, picture, valid, ids)
     for value in np.unique(ids[rows, columns]):
-        same = ids == value
-        trusted = same & valid
+        trusted = (ids == value) & valid
         wanted = ids[rows, columns] == value
         _fill_far(filled, picture, trusted if trusted.any() else valid, rows[wanted], columns[wanted])
     return filled
@@ -186,10 +185,15 @@ def _fill_far(
     columns: NDArray[np.intp],
 ) -> None:
     """Copy into the given pixels of target the colour of the nearest `trusted` pixel of source."""
+    ys, xs = np.nonzero(trusted)
+    if len(rows) <= _FEW:  # not worth a look at the whole picture: the nearest of some that lie everywhere
+        ys, xs = (some[:: len(some) // _SOME + 1] for some in (ys, xs))
+        chosen = ((ys - rows[:, None]) ** 2 + (xs - columns[:, None]) ** 2).argmin(axis=1)
+        target[rows, columns] = source[ys[chosen], xs[chosen]]
+        return
     _, nearest = cv2.distanceTransformWithLabels(
         (~trusted).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    ys, xs = np.nonzero(trusted)
     lookup = np.zeros(nearest.max() + 1, np.intp)
     lookup[nearest[ys, xs]] = np.arange(len(ys))
     chosen = lookup[nearest[rows, columns]]
@@ -205,6 +209,7 @@ def _rings(radii: tuple[float, ...]) -> tuple[NDArray[np.intp], ...]:
     return tuple(offsets[(far > a) & (far <= b)] for a, b in pairwise((0.0, *radii)))
 
 
+_FEW, _SOME = 200, 2048
 _REACH_PX = 24
 _AT_ONCE = 1 << 20
 """Pixels times offsets looked at in one go."""
