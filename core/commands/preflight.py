@@ -26,13 +26,12 @@ def check_render(request: RenderRequest) -> None:
     """Raises UsageError (not supported, a reference that is not in the shot), InputError (maps or references missing,
     gappy, of another size), ModelError, OutputError."""
     from mapreel.core.media.sequence import MapKind, open_maps
-    from mapreel.core.vid2vid.models import find_model
     from mapreel.core.vid2vid.reference import References
-    from mapreel.core.vid2vid.supported import refuse_unsupported
+    from mapreel.core.vid2vid.supported import refuse_other_network, refuse_unsupported
 
     _check_out(request.out)
     refuse_unsupported(request)
-    find_model(request.model)
+    refuse_other_network(request)
     frames = FrameRange.parse(request.frames) if request.frames else None
     if len(find_sequence(request.labels).numbers) <= HEADERS and len(frames or ()) <= HEADERS:
         labels = open_maps(request.labels, MapKind.LABEL, frames, request.missing)

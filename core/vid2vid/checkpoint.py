@@ -21,13 +21,11 @@ from mapreel.core.contract.takes import write_atomically
 from mapreel.core.vid2vid.config import FORMAT_NAME, FORMAT_VERSION, GeneratorConfig, config_from_dict
 from mapreel.core.vid2vid.inputs import ClassTable
 from mapreel.core.vid2vid.looks import SAMPLES, Looks
-from mapreel.core.vid2vid.models import find_model
+from mapreel.core.vid2vid.models import COMPOSITE, UNET, find_model
 from mapreel.core.vid2vid.network import Generator
 
 T = TypeVar("T")
 LARGEST_MODEL_BYTES = 4 << 30
-UNET, COMPOSITE = "unet", "composite"
-"""What a header says of the network: our generator, or the paper's composite generator."""
 _LOOKS = ("looks.mean", "looks.samples", "looks.counts")
 
 
@@ -82,13 +80,17 @@ class ModelFile:
             raise _damaged(self.path, "its list of classes does not fit its config")
         return table
 
-    def load_into(self, network: torch.nn.Module, *others: str) -> None:
-        """Give a network its weights, strictly; `others` are the only further tensors there may be.
+    def looks(self, classes: int) -> Looks:
+        """What it knows about the colours of its classes. Raises DamagedModelError."""
+        return _looks(self.tensors, classes, self.path)
+
+    def load_into(self, network: torch.nn.Module) -> None:
+        """Give a network its weights, strictly; the looks are the only further tensors there may be.
 
         Raises DamagedModelError.
         """
         load_strictly(network, {k[4:]: v.float() for k, v in self.tensors.items() if k.startswith("net.")}, self.path)
-        unknown = sorted(k for k in self.tensors if not k.startswith("net.") and k not in others)
+        unknown = sorted(k for k in self.tensors if not k.startswith("net.") and k not in _LOOKS)
         if unknown:
             raise _damaged(self.path, f"it holds tensors nobody asked for ({', '.join(unknown[:3])})")
 
@@ -132,9 +134,8 @@ def load_model(name: str) -> Model:
     config = config_from_dict(file.config(), file=str(file.path))
     with torch.device("meta"):  # no memory is taken before the shapes are compared: the config may lie about its size
         generator = Generator(config)
-    file.load_into(generator, *_LOOKS)
-    looks = _looks(file.tensors, config, file.path)
-    table = file.classes(config.classes)
+    file.load_into(generator)
+    looks, table = file.looks(config.classes), file.classes(config.classes)
     return Model(file.name, generator.eval(), table, looks, file.header.get("licence", ""), file.sha256)
 
 
@@ -142,22 +143,24 @@ def save_model(
     path: Path, *, name: str, generator: Generator, table: ClassTable, looks: Looks, licence: str, story: dict[str, str]
 ) -> None:
     """Write a model, weights in half precision. `story` (data, command, steps …) goes into the header as it is."""
-    tensors: dict[str, Tensor] = {f"net.{k}": v.detach().half() for k, v in generator.state_dict().items()}
-    tensors["looks.mean"] = torch.from_numpy(looks.mean)
-    tensors["looks.samples"] = torch.from_numpy(looks.samples)
-    tensors["looks.counts"] = torch.from_numpy(looks.counts)
-    write_model(path, tensors, UNET, asdict(generator.config), table, {**story, "name": name, "licence": licence})
+    story = {**story, "name": name, "licence": licence}
+    write_model(path, UNET, generator, asdict(generator.config), table, looks, story)
 
 
 def write_model(
     path: Path,
-    tensors: dict[str, Tensor],
     architecture: str,
+    network: torch.nn.Module,
     config: dict[str, object],
     table: ClassTable,
+    looks: Looks,
     story: dict[str, str],
 ) -> None:
-    """Write a model file; `story` goes into the header as it is. Raises OutputError."""
+    """Write a model file, weights in half precision; `story` goes into the header as it is. Raises OutputError."""
+    tensors = {f"net.{k}": v.detach().half() for k, v in network.state_dict().items()}
+    tensors["looks.mean"] = torch.from_numpy(looks.mean)
+    tensors["looks.samples"] = torch.from_numpy(looks.samples)
+    tensors["looks.counts"] = torch.from_numpy(looks.counts)
     header = {
         **story,
         "format": FORMAT_NAME,
@@ -166,7 +169,8 @@ def write_model(
         "config": json.dumps(config),
         "classes": json.dumps(table.listed()),
     }
-    write_atomically(path, safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, metadata=header))
+    own = {k: v.cpu().contiguous() for k, v in tensors.items()}
+    write_atomically(path, safetensors.torch.save(own, metadata=header))
 
 
 def load_strictly(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
@@ -237,8 +241,8 @@ def _json(header: dict[str, str], key: str, kind: type[T], path: Path) -> T:
     return value
 
 
-def _looks(tensors: dict[str, Tensor], config: GeneratorConfig, path: Path) -> Looks:
-    wanted = {"mean": (config.classes, 3), "samples": (config.classes, SAMPLES, 3), "counts": (config.classes,)}
+def _looks(tensors: dict[str, Tensor], classes: int, path: Path) -> Looks:
+    wanted = {"mean": (classes, 3), "samples": (classes, SAMPLES, 3), "counts": (classes,)}
     arrays = {}
     for key, shape in wanted.items():
         tensor = tensors.get(f"looks.{key}")

@@ -21,6 +21,8 @@ from mapreel.core.quality import LpipsSqueeze, lpips_squeeze
 from mapreel.core.vid2vid.checkpoint import load_model
 from mapreel.core.vid2vid.renderer import RenderedFrame, Renderer
 from mapreel.core.vid2vid.shot import Shot, open_shot
+from mapreel.core.vid2vid.teacher_model import TeacherModel, load_teacher
+from mapreel.core.vid2vid.teacher_renderer import TeacherRenderer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ def render_shot(
 
     references: (frame number, file) of true pictures that are given.
     """
-    model = load_model(model_name)
+    model = load_teacher(model_name) if quality is Quality.TEACHER else load_model(model_name)
     request = RenderRequest(
         labels=str(folder.resolve() / "label"),
         instances=_part(folder, "instance"),
@@ -67,7 +69,8 @@ def render_shot(
         reference=references,
     )
     shot = open_shot(model, request)
-    renderer = Renderer(model, pick_device())
+    device = pick_device()
+    renderer = TeacherRenderer(model, device) if isinstance(model, TeacherModel) else Renderer(model, device)
 
     def frames() -> Iterator[RenderedFrame]:
         memory = None

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from mapreel.core.contract.errors import MissingModelError, PickleRefusedError
 
 MODEL_FILE = "model.safetensors"
 LOG_FILE = "log.jsonl"  # of a training, beside its checkpoint
+UNET, COMPOSITE = "unet", "composite"
+"""What a model's header says of its network: our generator, or the paper's composite generator, a teacher."""
+LARGEST_HEADER_BYTES = 1 << 20  # classes, config, story and list of tensors of a model are some hundred kilobytes
 _PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
 
 
@@ -43,3 +47,13 @@ def find_model(name: str) -> Path:
     raise MissingModelError(
         f"there is no model called {name}", f"give a folder that holds {MODEL_FILE}{named}", file=name
     )
+
+
+def holds_teacher(path: Path) -> bool | None:
+    """Whether a weights file holds a teacher, from its header; None where that cannot be read: loading says why."""
+    try:
+        with path.open("rb") as file:
+            header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), LARGEST_HEADER_BYTES)))
+        return bool(header["__metadata__"].get("architecture", UNET) == COMPOSITE)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None

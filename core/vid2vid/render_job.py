@@ -26,6 +26,8 @@ from mapreel.core.vid2vid.renderer import Memory, RenderedFrame, Renderer
 from mapreel.core.vid2vid.shot import Shot, open_shot
 from mapreel.core.vid2vid.supported import refuse_unsupported
 from mapreel.core.vid2vid.takefolder import SIDECAR, FrameWriter, TakeFolder, plan_digest
+from mapreel.core.vid2vid.teacher_model import TeacherModel, load_teacher
+from mapreel.core.vid2vid.teacher_renderer import TeacherRenderer
 from mapreel.core.vid2vid.timeline import Segment
 
 
@@ -45,14 +47,14 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
     """
     refuse_unsupported(request)
     folder = claim_folder(take) if is_file_take(take) else take
-    model = load_model(request.model)
+    model = load_teacher(request.model) if request.quality is Quality.TEACHER else load_model(request.model)
     if is_file_take(take) and take.exists() and not (folder / SIDECAR).is_file():
         return _finished_movie(request, take, folder, model)
     shot = open_shot(model, request)
     _read_once(shot)
     resume_take(folder)
     files = TakeFolder(folder, request, model, find_sequence(request.labels).pattern.digits)
-    job = _RenderJob(shot, files, Renderer(model, pick_device()), request.quality, context)
+    job = _RenderJob(shot, files, _renderer(model), request.quality, context)
     result = {"take": str(take), **job.run(), "model": model.name, "model_sha256": model.sha256}
     if is_file_take(take):
         _write_movie(files, shot, take, request.fps, context)
@@ -62,11 +64,21 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
     return result
 
 
+def _renderer(model: Model | TeacherModel) -> Renderer | TeacherRenderer:
+    device = pick_device()
+    return TeacherRenderer(model, device) if isinstance(model, TeacherModel) else Renderer(model, device)
+
+
 class _RenderJob:
     """One attempt at a render."""
 
     def __init__(
-        self, shot: Shot, files: TakeFolder, renderer: Renderer, quality: Quality, context: JobContext
+        self,
+        shot: Shot,
+        files: TakeFolder,
+        renderer: Renderer | TeacherRenderer,
+        quality: Quality,
+        context: JobContext,
     ) -> None:
         self.shot, self.files, self.renderer, self.quality, self.context = shot, files, renderer, quality, context
         self.planned = str(FrameRange.from_numbers(shot.planned))
@@ -86,6 +98,7 @@ class _RenderJob:
                 self.context.report(Progress(kept + count, total, "render", remaining.update(kept + count, total)))
             writer.flush()
         seconds = time.monotonic() - started
+        self.notes += self.renderer.notes
         self.files.check(shot.planned, shot.size_px, self.context)
         self.files.describe(shot.planned, self.notes)
         keys = len(self.files.keys & set(shot.planned))
@@ -173,7 +186,7 @@ def _movie_sidecar(take: Path) -> Path:
     return take.with_name(f"{take.name}.json")
 
 
-def _finished_movie(request: RenderRequest, take: Path, folder: Path, model: Model) -> dict[str, Any]:
+def _finished_movie(request: RenderRequest, take: Path, folder: Path, model: Model | TeacherModel) -> dict[str, Any]:
     """The result of a movie that this very request finished before its end could be noted; none of it is made anew.
 
     Raises:

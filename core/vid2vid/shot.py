@@ -19,7 +19,8 @@ from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
 from mapreel.core.media.warping import estimate_motion
 from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.reference import Colours, References, carried_over
-from mapreel.core.vid2vid.timeline import Timeline
+from mapreel.core.vid2vid.teacher_model import TeacherModel
+from mapreel.core.vid2vid.timeline import ANCHOR_EVERY, Timeline
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -49,7 +50,7 @@ class Shot:
 
     def __init__(
         self,
-        model: Model,
+        model: Model | TeacherModel,
         labels: ShotSequence,
         instances: ShotSequence | None,
         motion: ShotSequence | None,
@@ -123,7 +124,7 @@ def _kept(store: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
     return store[key]
 
 
-def open_shot(model: Model, request: RenderRequest) -> Shot:
+def open_shot(model: Model | TeacherModel, request: RenderRequest) -> Shot:
     """Open all maps of a request; sizes, gaps and numbers are checked before anything is rendered.
 
     The timeline holds every frame that is on disk (and what the policy fills between them), also those not asked for:
@@ -142,7 +143,8 @@ def open_shot(model: Model, request: RenderRequest) -> Shot:
         around &= there
     elif max(around) - min(around) < MAX_FRAMES:
         around = set(range(min(around), max(around) + 1))
-    timeline = Timeline(tuple(sorted(around | set(planned))))
+    every = MAX_FRAMES if isinstance(model, TeacherModel) else ANCHOR_EVERY  # a teacher's chain has no anchors
+    timeline = Timeline(tuple(sorted(around | set(planned))), every)
     references = References(request.reference, timeline.numbers, request.labels) if request.reference else None
     segments = list(timeline.segments(set(planned)))
     needed = {n for s in segments for n in timeline.needed(s)}

@@ -23,6 +23,7 @@ from mapreel.core.contract.versions import installed_version
 from mapreel.core.media.images import read_color, read_color_float, write_exr, write_png
 from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.reference import reference_digests
+from mapreel.core.vid2vid.teacher_model import TeacherModel
 
 SIDECAR = "mapreel.json"
 SIDECAR_FORMAT = "mapreel-take"
@@ -34,7 +35,7 @@ WAITING_FRAMES = 8
 class TakeFolder:
     """One take: where its frames go, which are there, and what made them."""
 
-    def __init__(self, folder: Path, request: RenderRequest, model: Model, digits: int) -> None:
+    def __init__(self, folder: Path, request: RenderRequest, model: Model | TeacherModel, digits: int) -> None:
         self.folder, self._request, self._digits = folder, request, digits
         self._suffix = f".{request.image_format.value}"
         self._story = _story(request, model)
@@ -193,7 +194,7 @@ def srgb_to_linear(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return table[pixels]
 
 
-def plan_digest(request: RenderRequest, model: Model) -> str:
+def plan_digest(request: RenderRequest, model: Model | TeacherModel) -> str:
     """What decides the pixels of a take, as one hash: which frames are wanted, where and how fast does not."""
     plan = {k: v for k, v in request.to_json().items() if k not in ("out", "resume", "frames", "fps")}
     plan["reference"] = reference_digests(request.reference)
@@ -201,7 +202,7 @@ def plan_digest(request: RenderRequest, model: Model) -> str:
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
 
-def _story(request: RenderRequest, model: Model) -> dict[str, Any]:
+def _story(request: RenderRequest, model: Model | TeacherModel) -> dict[str, Any]:
     made_with = {name: installed_version(name) for name in ("mapreel", "torch")}
     weights = {"name": model.name, "sha256": model.sha256, "licence": model.licence or "unknown"}
     color = "scene-linear Rec.709" if request.image_format is ImageFormat.EXR else "sRGB"

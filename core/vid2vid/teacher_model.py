@@ -9,8 +9,10 @@ from pathlib import Path
 import torch
 
 from mapreel.core.contract.errors import UsageError
-from mapreel.core.vid2vid.checkpoint import COMPOSITE, open_model, write_model
+from mapreel.core.vid2vid.checkpoint import open_model, write_model
 from mapreel.core.vid2vid.inputs import ClassTable
+from mapreel.core.vid2vid.looks import Looks
+from mapreel.core.vid2vid.models import COMPOSITE
 from mapreel.core.vid2vid.paper_config import PaperConfig, paper_config_from_dict
 from mapreel.core.vid2vid.paper_network import CompositeGenerator
 
@@ -22,6 +24,8 @@ class TeacherModel:
     name: str
     generator: CompositeGenerator
     table: ClassTable
+    looks: Looks
+    """Colours of its training; the network does not read them."""
     licence: str
     sha256: str
     """Of the file the weights were read from."""
@@ -48,14 +52,20 @@ def load_teacher(name: str) -> TeacherModel:
     with torch.device("meta"):  # no memory is taken before the shapes are compared: the config may lie about its size
         generator = CompositeGenerator(config)
     file.load_into(generator)
-    table = file.classes(config.classes)
-    return TeacherModel(file.name, generator.eval(), table, file.header.get("licence", ""), file.sha256)
+    looks, table = file.looks(config.classes), file.classes(config.classes)
+    return TeacherModel(file.name, generator.eval(), table, looks, file.header.get("licence", ""), file.sha256)
 
 
 def save_teacher(
-    path: Path, *, name: str, generator: CompositeGenerator, table: ClassTable, licence: str, story: dict[str, str]
+    path: Path,
+    *,
+    name: str,
+    generator: CompositeGenerator,
+    table: ClassTable,
+    looks: Looks,
+    licence: str,
+    story: dict[str, str],
 ) -> None:
     """Write a teacher, weights in half precision. `story` goes into the header as it is. Raises OutputError."""
-    tensors = {f"net.{k}": v.detach().cpu().half() for k, v in generator.state_dict().items()}
     story = {**story, "name": name, "licence": licence}
-    write_model(path, tensors, COMPOSITE, asdict(generator.config), table, story)
+    write_model(path, COMPOSITE, generator, asdict(generator.config), table, looks, story)

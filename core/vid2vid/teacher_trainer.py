@@ -21,6 +21,7 @@ from mapreel.core.quality import LpipsSqueeze
 from mapreel.core.vid2vid.dataset import TrainingShot
 from mapreel.core.vid2vid.discriminator import MultiScaleDiscriminator
 from mapreel.core.vid2vid.inputs import ClassTable
+from mapreel.core.vid2vid.looks import gather_looks
 from mapreel.core.vid2vid.losses import Verdicts, carried, feature_matching
 from mapreel.core.vid2vid.models import LOG_FILE, MODEL_FILE
 from mapreel.core.vid2vid.paper_config import PaperConfig
@@ -255,9 +256,14 @@ class TeacherTrainer:
     def export(self, path: Path, *, name: str, licence: str, story: dict[str, str]) -> Path:
         """Write the averaged weights as a model that renders; `path` is its folder."""
         path.mkdir(parents=True, exist_ok=True)
-        story = {**story, "steps": str(self.step)}
         save_teacher(
-            path / MODEL_FILE, name=name, generator=self.averaged, table=self.table, licence=licence, story=story
+            path / MODEL_FILE,
+            name=name,
+            generator=self.averaged,
+            table=self.table,
+            looks=gather_looks([(s.means, s.pixels) for s in self.shots]),
+            licence=licence,
+            story={**story, "steps": str(self.step)},
         )
         return path / MODEL_FILE
 
