@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from itertools import accumulate
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +14,8 @@ from mapreel.core.media.warping import agreement, compose, fill_from_same, inver
 from mapreel.core.vid2vid.shot import Shot
 
 Picture = NDArray[np.float32]  # [H, W, 3] -1..1, sRGB
+Motion = NDArray[np.float32]  # [H, W, 2] px
+Carried = tuple[Picture, Motion, NDArray[np.bool_]]
 
 
 def motion_to(shot: Shot, index: int, before: int) -> NDArray[np.float32]:
@@ -30,13 +33,30 @@ def in_betweens(shot: Shot, first: tuple[int, Picture], last: tuple[int, Picture
     instances) agree. What neither brings takes the nearest colour of its own class.
     """
     steps = [shot.motion_between(shot.maps(i - 1), shot.maps(i)) for i in range(first[0] + 1, last[0] + 1)]
-    to_first = list(accumulate(steps[:-1], lambda so_far, step: compose(step, so_far)))
-    from_last = list(accumulate(reversed(steps[1:]), compose))[::-1]
-    waiting = [
-        pool.submit(_blend, shot, index, (*first, towards_first), (*last, towards_index))
-        for index, towards_first, towards_index in zip(range(first[0] + 1, last[0]), to_first, from_last, strict=True)
-    ]
-    return [w.result() for w in waiting]
+    return [wait.result() for wait in start_in_betweens(shot, first, last, steps, pool)]
+
+
+def start_in_betweens(
+    shot: Shot, first: tuple[int, Picture], last: tuple[int, Picture], steps: list[Motion], pool: Executor
+) -> list[Future[Picture]]:
+    """As `in_betweens`, but nobody waits: `steps` are the motions of every frame after `first` up to `last`.
+
+    What the work reads of the maps is taken here, so that the shot may go on reading while the pool works.
+    """
+    ids = {index: shot.maps(index).ids for index in range(first[0], last[0] + 1)}
+    to_first = pool.submit(lambda: list(accumulate(steps[:-1], lambda so_far, step: compose(step, so_far))))
+    from_last = pool.submit(lambda: list(accumulate(reversed(steps[1:]), compose))[::-1])
+
+    def blend(index: int) -> Picture:
+        place = index - first[0] - 1
+        nearness = (last[0] - index) / (last[0] - first[0])
+        towards, back = to_first.result()[place], from_last.result()[place]
+        earlier = (first[1], towards, agreement(towards, ids[index], ids[first[0]]))
+        to_last, known = invert(back, ids[last[0]], ids[index])
+        later = (last[1], to_last, agreement(to_last, ids[index], ids[last[0]]) & known)
+        return _blend(earlier, later, nearness, ids[index][0])
+
+    return [pool.submit(blend, index) for index in range(first[0] + 1, last[0])]
 
 
 def carried_from(shot: Shot, index: int, key: int, picture: Picture) -> Picture:
@@ -46,23 +66,9 @@ def carried_from(shot: Shot, index: int, key: int, picture: Picture) -> Picture:
     return fill_from_same(warp_picture(picture, motion), agreement(motion, ids, shot.maps(key).ids), ids[0])
 
 
-def _blend(
-    shot: Shot,
-    index: int,
-    earlier: tuple[int, Picture, NDArray[np.float32]],
-    later: tuple[int, Picture, NDArray[np.float32]],
-) -> Picture:
-    ids = shot.maps(index).ids
-    first, first_picture, to_first = earlier
-    last, last_picture, last_to_here = later
-    first_valid = agreement(to_first, ids, shot.maps(first).ids)
-    to_last, known = invert(last_to_here, shot.maps(last).ids, ids)
-    last_valid = agreement(to_last, ids, shot.maps(last).ids) & known
-    nearness = (last - index) / (last - first)
-    weight_first = first_valid * np.float32(nearness)
-    weight_last = last_valid * np.float32(1.0 - nearness)
-    total = weight_first + weight_last
-    mixed = weight_first[..., None] * warp_picture(first_picture, to_first)
-    mixed += weight_last[..., None] * warp_picture(last_picture, to_last)
-    mixed /= np.maximum(total, 1e-6)[..., None]
-    return fill_from_same(mixed, total > 0, ids[0])
+def _blend(earlier: Carried, later: Carried, nearness: float, classes: NDArray[np.unsignedinteger]) -> Picture:
+    """Two keys (picture, motion towards it, where it counts), the earlier one weighted by `nearness`."""
+    weights = [valid * np.float32(w) for (_, _, valid), w in ((earlier, nearness), (later, 1.0 - nearness))]
+    pictures = [warp_picture(picture, motion) for picture, motion, _ in (earlier, later)]
+    mixed: Picture = cv2.blendLinear(*pictures, *weights)  # type: ignore[assignment]  # divides by their sum
+    return fill_from_same(mixed, earlier[2] | later[2], classes)
