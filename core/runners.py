@@ -6,7 +6,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mapreel.core.contract.errors import UsageError
-from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, RenderRequest, Request, VerifyRequest
+from mapreel.core.contract.requests import (
+    DecodeRequest,
+    EncodeRequest,
+    RenderRequest,
+    Request,
+    TrainRequest,
+    VerifyRequest,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +46,31 @@ def run(request: Request, take: Path | None, context: JobContext) -> dict[str, J
             from mapreel.core.nirvana.jobs import run_decode
 
             return run_decode(request, take, context)
+        case TrainRequest() if take is not None:
+            return _train(request, take, context)
     raise UsageError(f"nobody here runs a request of the type {request.kind}", "use the command of that name")
+
+
+def _train(request: TrainRequest, take: Path, context: JobContext) -> dict[str, JSON]:
+    """Train into the take; an attempt that finds a checkpoint there (after a pause, a crash) goes on from it."""
+    from pathlib import Path
+
+    from mapreel.core.vid2vid.train_job import run_train
+    from mapreel.core.vid2vid.training_state import CHECKPOINT_FILE
+
+    return run_train(
+        [Path(folder) for folder in request.data],
+        take,
+        steps=request.steps,
+        context=context,
+        resume=request.resume or (take / CHECKPOINT_FILE).exists(),
+        name=request.name,
+        licence=request.licence,
+        palette=request.palette,
+        perceptual=Path(request.perceptual) if request.perceptual else None,
+        critic=request.critic,
+        teacher=request.teacher,
+    )
 
 
 def open_drafts() -> DraftStudio:

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     cores_left_free: int = Field(default_factory=_cores_left_free, ge=0)  # so that the host stays usable
     nice: int = Field(default=19, ge=0, le=19)  # batch work slows neither drafts nor the artist's own programs
     grace_s: float = Field(default=5.0, gt=0)  # between the word to stop and the kill
+    train_grace_s: float = Field(default=120.0, gt=0)  # the same for a training: one step and its checkpoint
     beat_timeout_s: float = Field(default=60.0, gt=0)  # without any heartbeat the compute process hangs
     stall_timeout_s: float = Field(default=1800.0, gt=0)  # it beats, yet no frame and no check for so long
     max_crashes: int = Field(default=3, ge=1)  # in a row without a new frame, then the job is quarantined

@@ -13,10 +13,12 @@ import typer
 from mapreel.core.commands.console import Console, duration, table
 from mapreel.core.commands.options import Json
 from mapreel.core.commands.prepare import prepare
+from mapreel.core.commands.train_queue import queue
 from mapreel.core.contract.errors import CancelledError, MissingInputError, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Train a model on your own shots.")
 app.command()(prepare)
+app.command()(queue)
 
 PACE_STEPS = 200  # the time of a step is the mean of so many
 

@@ -24,6 +24,7 @@ if typing.TYPE_CHECKING:
 
 FORMAT = "mapreel-request"
 VERSION = 1
+CRITICS = ("patch", "oasis")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -221,18 +222,34 @@ class InspectRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainRequest(Request):
-    """Train a model on the artist's own shots (folders of data) into the folder `out`."""
+    """Train a model on the artist's own shots (folders or prepared data sets) into the folder `out`.
+
+    steps: in all, those before a resume included. palette: NAME or file; perceptual: LPIPS weights; teacher: a model
+    whose frames are learnt from as well; critic: patch or oasis.
+    """
 
     kind: ClassVar[str] = "train"
-    path_fields: ClassVar[tuple[str, ...]] = ("data", "out")
+    path_fields: ClassVar[tuple[str, ...]] = ("data", "out", "perceptual")
     data: tuple[str, ...]
     out: str
     steps: int
     resume: bool = False
+    name: str | None = None
+    licence: str = ""
+    palette: str | None = None
+    perceptual: str | None = None
+    teacher: str | None = None
+    critic: str = "patch"
 
     def _check(self) -> None:
         _need(bool(self.data), "no training data is given", "give at least one folder")
         _need(1 <= self.steps <= 10_000_000, f"steps is {self.steps}", "give a number from 1 to 10000000")
+        _need(len(self.name or "") <= 200 and len(self.licence) <= 200, "name or licence is too long", "shorten it")
+        _need(self.critic in CRITICS, f"there is no critic called {self.critic[:40]}", f"use {' or '.join(CRITICS)}")
+        for field in ("palette", "teacher"):
+            value = getattr(self, field)
+            if value is not None and not MODEL_NAME.fullmatch(value):
+                checked_path(value, field)
 
 
 KINDS: dict[str, type[Request]] = {

@@ -32,7 +32,14 @@ from mapreel.core.contract.errors import (
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.paths import inside_roots
 from mapreel.core.contract.proof import NONCE, service_proof
-from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, RenderRequest, VerifyRequest, request_from_json
+from mapreel.core.contract.requests import (
+    DecodeRequest,
+    EncodeRequest,
+    RenderRequest,
+    TrainRequest,
+    VerifyRequest,
+    request_from_json,
+)
 from mapreel.core.contract.state_folder import PROTOCOL
 from mapreel.core.contract.strict_json import parse_json
 from mapreel.core.contract.takes import claim_take, is_file_take, release_take, resume_take
@@ -54,7 +61,7 @@ if TYPE_CHECKING:
 
 _KEY = re.compile(r"[0-9a-zA-Z_-]{8,64}")
 _NUMBER = re.compile(r"[0-9]{1,15}")
-_QUEUED = (RenderRequest, EncodeRequest, DecodeRequest, VerifyRequest)  # the others are answered by their own commands
+_QUEUED = (RenderRequest, EncodeRequest, DecodeRequest, VerifyRequest, TrainRequest)  # others have their own commands
 _STATUS: list[tuple[type[MapreelError], int]] = [
     (UsageError, 400),
     (UnknownJobError, 404),

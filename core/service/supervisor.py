@@ -20,7 +20,7 @@ from mapreel.core.contract.errors import MapreelError, ServiceError, UsageError
 from mapreel.core.contract.job_view import progress_from_json
 from mapreel.core.contract.jobs import AttemptState, JobState
 from mapreel.core.contract.paths import inside_roots
-from mapreel.core.contract.requests import request_from_json
+from mapreel.core.contract.requests import TrainRequest, request_from_json
 from mapreel.core.contract.takes import release_take
 from mapreel.core.service.attempts import Attempts, Claim, Outcome
 from mapreel.core.service.compute_process import ComputePlan, ComputeProcess
@@ -217,7 +217,7 @@ class BatchLane:
         if running.stop_sent_s is None:
             with self._queue_may_fail():
                 self._pass_on_stop(running)
-        elif now - running.stop_sent_s > self._settings.grace_s:
+        elif now - running.stop_sent_s > self._grace_s(running.claim):
             self._drop(end=False)
             return Outcome(AttemptState.CANCELLED, "killed: it did not stop in time", counts=False)
         if now - running.process.last_beat_s > self._settings.beat_timeout_s:
@@ -225,6 +225,10 @@ class BatchLane:
         if running.silent_s > self._settings.stall_timeout_s:
             return self._hung("finished no frame")
         return None if running.process.is_alive else self._crashed(running)
+
+    def _grace_s(self, claim: Claim) -> float:
+        trains = claim.request.get("type") == TrainRequest.kind
+        return self._settings.train_grace_s if trains else self._settings.grace_s
 
     def _pass_on_stop(self, running: Running) -> None:
         wanted = self._attempts.state(running.claim.job)

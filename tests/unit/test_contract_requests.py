@@ -13,6 +13,7 @@ from mapreel.core.contract.frames import MissingFrames
 from mapreel.core.contract.paths import checked_path, inside_roots
 from mapreel.core.contract.requests import (
     DecodeRequest,
+    DraftRequest,
     EncodeRequest,
     ImageFormat,
     InspectRequest,
@@ -45,6 +46,8 @@ RENDER = RenderRequest(
         VerifyRequest(archive="/b.nirv"),
         InspectRequest(source="/a"),
         TrainRequest(data=("/a", "/b"), out="/m", steps=100),
+        TrainRequest(data=("/a",), out="/m", steps=1, name="mine", palette="/p.json", teacher="street", critic="oasis"),
+        DraftRequest(labels="/l", model="/m", frame=-3, instances="/i", reference=((1, "/r.png"),), quick=True),
     ],
 )
 def test_round_trip(request_):

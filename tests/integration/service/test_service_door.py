@@ -158,7 +158,11 @@ HOSTILE = {
     "share without a root": submission({"type": "render", "labels": "//server/x", "model": "street", "out": "/o"}),
     "unknown type": submission({"type": "eval", "source": "/x"}),
     "a type that no job has": submission({"type": "inspect", "source": "/x"}),
-    "a type that no job has, with a take": submission({"type": "train", "data": ["/x"], "out": "/o", "steps": 1}),
+    "a draft as a job": submission({"type": "draft", "labels": "/x", "model": "street", "frame": 1}),
+    "a training without data": submission({"type": "train", "data": [], "out": "/o", "steps": 1}),
+    "a training with a strange critic": submission(
+        {"type": "train", "data": ["/x"], "out": "/o", "steps": 1, "critic": "evil"}
+    ),
     "huge range": submission(
         {"type": "render", "labels": "/x", "model": "street", "out": "/o", "frames": "1-999999999"}
     ),
