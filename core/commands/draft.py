@@ -24,7 +24,7 @@ MAX_VERSION = 9999
 
 
 def draft(
-    labels: Annotated[str, typer.Argument(metavar="LABELS", help="Label maps: a folder or a pattern (name.####.png).")],
+    labels: Annotated[str, typer.Argument(metavar="LABELS", help="Label maps, drawings or landmarks.")],
     model: Annotated[str, typer.Option(metavar="NAME|DIR", help="A shipped model by its name, or a folder.")],
     frame: Annotated[int, typer.Option(metavar="N", help="The frame number.")],
     out: Annotated[Path, typer.Option(metavar="PNG", help="The picture; if it is there, NAME_v002.png is made.")],

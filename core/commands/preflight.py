@@ -10,12 +10,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mapreel.core.contract.errors import MissingInputError, ModelMismatchError, OutputError, UsageError
+from mapreel.core.contract.errors import MissingInputError, ModelError, ModelMismatchError, OutputError, UsageError
 from mapreel.core.contract.frames import IMAGE_SUFFIXES, FrameRange, MissingFrames, SequencePattern, find_sequence
 from mapreel.core.contract.takes import is_file_take
 
 if TYPE_CHECKING:
     from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, RenderRequest, VerifyRequest
+    from mapreel.core.vid2vid.config import GeneratorConfig
 
 HEADERS = 2000  # a shot; of a longer sequence the job itself reads the headers
 LARGEST_HEADER_BYTES = 1 << 20  # classes, config and story of a model are some kilobytes
@@ -25,7 +26,8 @@ _OTHER_MOVIES = frozenset({".avi", ".webm", ".gif", ".mpg", ".mpeg", ".wmv", ".m
 def check_render(request: RenderRequest) -> None:
     """Raises UsageError (not supported, a reference that is not in the shot), InputError (maps or references missing,
     gappy, of another size), ModelError, OutputError."""
-    from mapreel.core.media.sequence import MapKind, open_maps
+    from mapreel.core.vid2vid.conditions import open_source, source_numbers
+    from mapreel.core.vid2vid.models import find_model
     from mapreel.core.vid2vid.reference import References
     from mapreel.core.vid2vid.supported import refuse_other_network, refuse_unsupported
 
@@ -33,10 +35,12 @@ def check_render(request: RenderRequest) -> None:
     refuse_unsupported(request)
     refuse_other_network(request)
     frames = FrameRange.parse(request.frames) if request.frames else None
-    if len(find_sequence(request.labels).numbers) <= HEADERS and len(frames or ()) <= HEADERS:
-        labels = open_maps(request.labels, MapKind.LABEL, frames, request.missing)
+    config = _config(find_model(request.model))
+    there = source_numbers(config, request.labels)
+    if len(there) <= HEADERS and len(frames or ()) <= HEADERS:
+        labels = open_source(config, request.labels, frames, request.missing)
         if request.missing is MissingFrames.ERROR:  # else the shot has frames that are not on disk
-            numbers = sorted({*labels.numbers, *find_sequence(request.labels).numbers})
+            numbers = sorted({*labels.numbers, *there})
             References(request.reference, tuple(numbers), request.labels).check_sizes(labels.size)
     for source in (request.instances, request.motion):
         if source is not None:
@@ -61,13 +65,27 @@ def check_palette(request: RenderRequest, name: str) -> None:
         )
 
 
+def _config(model: Path) -> GeneratorConfig | None:
+    """The config in a model's header; None for the paper's networks and what cannot be read, as the job then says."""
+    from mapreel.core.vid2vid.config import config_from_dict
+
+    try:
+        return config_from_dict(json.loads(_header(model)["config"]), file=str(model))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, ModelError):
+        return None
+
+
+def _header(model: Path) -> dict[str, str]:
+    with model.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header: dict[str, str] = json.loads(file.read(min(length, LARGEST_HEADER_BYTES)))["__metadata__"]
+    return header
+
+
 def _classes(model: Path) -> dict[int, str]:
     """Ids and names in a model's header; nothing where it cannot be read, for the job then says why."""
     try:
-        with model.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(length, LARGEST_HEADER_BYTES)))
-        return {int(entry["id"]): str(entry["name"]) for entry in json.loads(header["__metadata__"]["classes"])}
+        return {int(entry["id"]): str(entry["name"]) for entry in json.loads(_header(model)["classes"])}
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return {}
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def render(
-    labels: Annotated[str, typer.Argument(metavar="LABELS", help="Label maps: a folder or a pattern (name.####.png).")],
+    labels: Annotated[str, typer.Argument(metavar="LABELS", help="Label maps, drawings or landmarks.")],
     model: Annotated[str, typer.Option(metavar="NAME|DIR", help="A shipped model by its name, or a folder.")],
     out: Annotated[
         str, typer.Option(metavar="DIR|MOVIE", help="A folder or name.mp4; if it is there, DIR_v002 is made.")

@@ -36,9 +36,9 @@ def drawn_points(subject: Subject, points: NDArray[np.float32], size_px: tuple[i
     return DrawnFrames(lambda index: draw(subject, points[index], size_px), PLANES[subject])
 
 
-def source_numbers(task: str, source: str) -> tuple[int, ...]:
+def source_numbers(config: GeneratorConfig | None, source: str) -> tuple[int, ...]:
     """Frame numbers of the maps on disk; landmark arrays count from 1. Raises what the readers raise."""
-    if task != "city" and are_landmarks(source):
+    if config is not None and config.task != "city" and are_landmarks(source):
         return read_landmarks(source).numbers
     return find_sequence(source).numbers
 
@@ -49,20 +49,20 @@ def source_digits(source: str) -> int:
 
 
 def open_source(
-    config: GeneratorConfig,
+    config: GeneratorConfig | None,
     source: str,
     frames: FrameRange | None = None,
     missing: MissingFrames = MissingFrames.ERROR,
 ) -> ShotSequence:
     """The maps that a model reads: as `open_maps`, which it is for label maps, with landmarks and drawings besides.
 
-    Landmarks are drawn at the size the model was trained at.
+    Landmarks are drawn at the size the model was trained at. Without a config label maps are read.
 
     Raises:
         InputError: see `open_maps`.
         ModelMismatchError: maps of another task, or a drawing without the parts that the model knows.
     """
-    if config.task == "city":
+    if config is None or config.task == "city":
         _refuse(are_landmarks(source), source, "landmarks", "label maps")
         return open_maps(source, MapKind.LABEL, frames, missing)
     subject = Subject(config.task)

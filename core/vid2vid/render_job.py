@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from mapreel.core.contract.errors import OutputExistsError, UsageError
-from mapreel.core.contract.frames import FrameRange, find_sequence
+from mapreel.core.contract.frames import FrameRange
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.requests import Quality, RenderRequest
 from mapreel.core.contract.takes import claim_folder, is_file_take, resume_take, write_atomically
 from mapreel.core.device import pick_device
 from mapreel.core.media.movies import MovieWriter, movie_info
 from mapreel.core.vid2vid.checkpoint import Model, load_model
+from mapreel.core.vid2vid.conditions import source_digits
 from mapreel.core.vid2vid.keyframes import LONGEST_GAP
 from mapreel.core.vid2vid.reference import carried_over
 from mapreel.core.vid2vid.renderer import Memory, RenderedFrame, Renderer
@@ -53,7 +54,7 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
     shot = open_shot(model, request)
     _read_once(shot)
     resume_take(folder)
-    files = TakeFolder(folder, request, model, find_sequence(request.labels).pattern.digits)
+    files = TakeFolder(folder, request, model, source_digits(request.labels))
     job = _RenderJob(shot, files, _renderer(model), request.quality, context)
     result = {"take": str(take), **job.run(), "model": model.name, "model_sha256": model.sha256}
     if is_file_take(take):

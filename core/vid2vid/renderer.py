@@ -103,7 +103,7 @@ class Renderer:
         looks, trust = None, None
         if config.looks or config.trust:
             looks, trust = paint_frame(self.model.looks, seen, maps.classes, maps.instances)
-        inputs = encode_frame(config, maps.classes, edges, looks, trust=trust)
+        inputs = encode_frame(config, maps.classes, edges, looks, trust=trust, condition=maps.condition)
         tensors = [
             inputs.labels,
             inputs.extras,

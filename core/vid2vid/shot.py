@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from mapreel.core.contract.errors import GapError, MixedSizesError, ModelMismatchError
 from mapreel.core.contract.frames import MAX_FRAMES, FrameRange, MissingFrames, find_sequence
 from mapreel.core.contract.requests import RenderRequest
+from mapreel.core.media.drawing import Drawing, conditions, drawing_motion, subject_mask
 from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
 from mapreel.core.media.warping import estimate_motion
 from mapreel.core.vid2vid.checkpoint import Model
+from mapreel.core.vid2vid.conditions import open_source, source_numbers
+from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.reference import Colours, References, carried_over
 from mapreel.core.vid2vid.teacher_model import TeacherModel
 from mapreel.core.vid2vid.timeline import ANCHOR_EVERY, Timeline
@@ -37,6 +40,12 @@ class FrameMaps:
     classes: NDArray[np.intp]  # [H, W] class indices
     instances: NDArray[np.unsignedinteger] | None  # [H, W]
     motion: NDArray[np.float32] | None  # [H, W, 2] px, prev_to_cur
+    drawing: Drawing | None = None  # [H, W, P], what the classes were read off
+
+    @cached_property
+    def condition(self) -> NDArray[np.float32] | None:
+        """What the network reads of the drawing: [H, W, C] 0..1; None for label maps."""
+        return None if self.drawing is None else conditions(self.drawing)
 
     @cached_property
     def ids(self) -> tuple[NDArray[np.unsignedinteger], ...]:
@@ -93,8 +102,11 @@ class Shot:
 
     def _read(self, number: int) -> FrameMaps:
         labels = self.labels.read(number)
-        classes = self.model.table.indices(labels, file=str(self.labels.path(number)), frame=number)
         instances = self.instances.read(number) if self.instances else None
+        if self.labels.kind is MapKind.DRAWING:
+            classes = subject_mask(labels).astype(np.intp)
+            return FrameMaps(number, classes, instances, self._read_motion(number), labels)
+        classes = self.model.table.indices(labels, file=str(self.labels.path(number)), frame=number)
         return FrameMaps(number, classes, instances, self._read_motion(number))
 
     def _read_motion(self, number: int) -> NDArray[np.float32] | None:
@@ -112,7 +124,13 @@ class Shot:
         if after.motion is not None and after.number == before.number + 1:
             return after.motion
         pair = (before.number, after.number)  # choice of keys, memory and in-betweens all ask for it
-        return _kept(self._estimates, pair, lambda: estimate_motion(after.ids, before.ids))
+        return _kept(self._estimates, pair, lambda: _estimate(before, after))
+
+
+def _estimate(before: FrameMaps, after: FrameMaps) -> NDArray[np.float32]:
+    if after.drawing is not None and before.drawing is not None:
+        return drawing_motion(after.drawing, before.drawing)
+    return estimate_motion(after.ids, before.ids)
 
 
 def _kept(store: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
@@ -136,8 +154,9 @@ def open_shot(model: Model | TeacherModel, request: RenderRequest) -> Shot:
         ModelMismatchError: the pictures are too small for the model.
     """
     frames = FrameRange.parse(request.frames) if request.frames else None
-    planned = tuple(sorted(open_maps(request.labels, MapKind.LABEL, frames, request.missing).numbers))
-    around = set(find_sequence(request.labels).numbers)
+    config = model.config if isinstance(model.config, GeneratorConfig) else None
+    planned = tuple(sorted(open_source(config, request.labels, frames, request.missing).numbers))
+    around = set(source_numbers(config, request.labels))
     there = set(_shared(request.instances, MapKind.INSTANCE, planned)) if request.instances else around
     if request.missing is MissingFrames.ERROR:
         around &= there
@@ -152,7 +171,7 @@ def open_shot(model: Model | TeacherModel, request: RenderRequest) -> Shot:
         carried = (carried_over(references, s, request.quality, len(timeline)) for s in segments)
         needed |= {timeline.numbers[i] for indices in carried for i in indices} | set(references.numbers)
     numbers = tuple(sorted(needed))
-    labels = _open(request.labels, MapKind.LABEL, numbers, request.missing)
+    labels = open_source(config, request.labels, FrameRange.from_numbers(numbers), request.missing)
     instances = _open(request.instances, MapKind.INSTANCE, numbers, request.missing) if request.instances else None
     motion = _open_motion(request.motion, numbers, planned, request.missing) if request.motion else None
     for partner in (instances, motion):
