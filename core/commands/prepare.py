@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`mapreel train prepare`: an artist's shot into a packed data set, decoded once."""
+"""`mapreel train prepare` and `score`: an artist's shot into a packed data set, and a model measured on one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mapreel.core.commands.console import Console
-from mapreel.core.commands.options import Frames, Json, absolute, optional
+from mapreel.core.commands.options import Frames, Json, absolute, model_name, optional
 from mapreel.core.contract.errors import CancelledError, UsageError
 from mapreel.core.contract.frames import FrameRange
 
@@ -69,6 +69,37 @@ def prepare(
             raise Interrupted("cancelled; no data set was written", "start it again") from exc
     width, height = result["size"]
     console.result(result, [f"{result['frames']} frames of {width}x{height}, {result['task']}", result["dataset"]])
+
+
+def score(
+    data: Annotated[
+        list[Path], typer.Argument(metavar="DATASET", help="Prepared data sets that the model has not seen.")
+    ],
+    model: Annotated[str, typer.Option(metavar="NAME|DIR", help="A shipped model by its name, or a folder.")],
+    perceptual: Annotated[Path, typer.Option(metavar="FILE", help="LPIPS-SqueezeNet weights, to measure with.")],
+    quality: Annotated[str, typer.Option(metavar="full|fast|draft", help="As mapreel render takes it.")] = "full",
+    trained_on: Annotated[
+        list[Path] | None, typer.Option(metavar="DATASET", help="Compare the mean picture of these as well.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a contact sheet: paint, render and truth.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Render data sets from their maps alone and compare with their true frames."""
+    from dataclasses import asdict
+
+    from mapreel.core.commands.console import table
+    from mapreel.core.contract.requests import Quality
+    from mapreel.core.vid2vid.score import score_model
+
+    _one_of(quality, ("full", "fast", "draft"), "--quality")
+    found = score_model(model_name(model), data, perceptual, Quality(quality), trained_on, pictures)
+    rows = [["frames", str(found.frames)], ["PSNR", f"{found.psnr:.2f} dB"], ["LPIPS", f"{found.lpips:.4f}"]]
+    rows += [["of class-mean paint", f"{found.paint:.4f}"], ["ratio", f"{found.ratio:.3f}"]]
+    if found.mean is not None:
+        rows += [["of the mean picture", f"{found.mean:.4f}"], ["PSNR of that", f"{found.psnr_mean:.2f} dB"]]
+    Console(json=as_json).result({**asdict(found), "ratio": found.ratio}, table(rows))
 
 
 def _one_of(word: str | None, known: list[str] | tuple[str, ...], option: str) -> None:

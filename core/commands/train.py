@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,71 +10,16 @@ import typer
 
 from mapreel.core.commands.console import Console, duration, table
 from mapreel.core.commands.options import Json
-from mapreel.core.commands.prepare import prepare
+from mapreel.core.commands.prepare import prepare, score
+from mapreel.core.commands.train_networks import student, teacher
 from mapreel.core.commands.train_queue import queue
-from mapreel.core.contract.errors import CancelledError, MissingInputError, UsageError
+from mapreel.core.contract.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Train a model on your own shots.")
-app.command()(prepare)
-app.command()(queue)
+for command in (prepare, score, student, teacher, queue):
+    app.command()(command)
 
 PACE_STEPS = 200  # the time of a step is the mean of so many
-
-
-@app.command()
-def teacher(
-    data: Annotated[
-        list[Path],
-        typer.Option(
-            metavar="DIR|DATASET", help="A shot with color/ and label/, or a prepared data set; may be given often."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Checkpoint, log and, at the end, the model.")],
-    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Steps in all, those before a resume included.")],
-    name: Annotated[str | None, typer.Option(help="Name of the model; the name of --out when left out.")] = None,
-    licence: Annotated[str, typer.Option(help="Licence of the model, kept inside it.")] = "",
-    palette: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Ids and names of the classes in label/.")
-    ] = None,
-    perceptual: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="LPIPS-SqueezeNet weights: trains on what the eye sees.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Train the network that renders in full quality."""
-    from mapreel.core.commands.submission import Interrupted, on_interrupt
-    from mapreel.core.local import LocalContext, wait_calmly, work_in_background
-
-    for folder in data:
-        if not folder.exists():
-            raise MissingInputError(f"the training shot {folder} is not there", "check its name", file=str(folder))
-    if out.is_file():
-        raise UsageError(f"{out} is a file and not a folder", "choose another --out", file=str(out))
-    wait_calmly()
-    work_in_background()
-    from mapreel.core.vid2vid.train_job import run_train
-
-    console = Console(json=as_json)
-    with console.progress() as view:
-        context = LocalContext(view.show)
-        try:
-            with on_interrupt(context.stop):
-                result = run_train(
-                    data,
-                    out,
-                    steps=steps,
-                    context=context,
-                    resume=resume,
-                    name=name,
-                    licence=licence,
-                    palette=palette,
-                    perceptual=perceptual,
-                    story={"command": shlex.join(["mapreel", *sys.argv[1:]])},
-                )
-        except CancelledError as exc:
-            raise Interrupted(f"cancelled; a checkpoint stands in {out}", "add --resume to go on") from exc
-    console.result(result, [f"trained {result['steps']} steps", str(result["model"])])
 
 
 @app.command()
