@@ -23,6 +23,7 @@ from mapreel.core.contract.versions import installed_version
 from mapreel.core.media.images import read_color, read_color_float, write_exr, write_png
 from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.reference import reference_digests
+from mapreel.core.vid2vid.takelock import locked
 from mapreel.core.vid2vid.teacher_model import TeacherModel
 
 SIDECAR = "mapreel.json"
@@ -61,9 +62,10 @@ class TakeFolder:
             return
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
-            plan, self.keys = known["plan"], {int(key) for key in known["keys"]}
-            self.anchors = {int(anchor) for anchor in known["anchors"]}
-            self._numbers = set(FrameRange.parse(known["frames"]))
+            plan = known["plan"]
+            self.keys |= {int(key) for key in known["keys"]}
+            self.anchors |= {int(anchor) for anchor in known["anchors"]}
+            self._numbers |= set(FrameRange.parse(known["frames"]))
         except (OSError, ValueError, KeyError, TypeError, UsageError) as exc:
             raise OutputError(
                 f"{path} cannot be read, so nobody knows what made the frames beside it",
@@ -90,8 +92,18 @@ class TakeFolder:
     def describe(self, planned: tuple[int, ...], notes: list[str]) -> None:
         """Write the side-car: what made these frames, from what, with which weights and licence.
 
-        Frames of earlier chunks stay in it; the take is finished when all of them are there.
+        Frames of other chunks stay in it, also of those that are rendered at the same time; the take is finished when
+        all of them are there.
+
+        Raises:
+            OutputError: it cannot be written, or somebody else has described the take otherwise meanwhile.
         """
+        with locked(self.folder):
+            if (self.folder / SIDECAR).is_file():
+                self._adopt()
+            self._describe(planned, notes)
+
+    def _describe(self, planned: tuple[int, ...], notes: list[str]) -> None:
         self._numbers |= set(planned)
         state = {
             "frames": str(FrameRange.from_numbers(sorted(self._numbers))),
