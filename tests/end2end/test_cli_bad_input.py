@@ -211,7 +211,7 @@ def test_model_cut_off(warm_mapreel, model, shot, tmp_path):
     assert no_take(tmp_path / "out")
 
 
-def test_the_teacher_is_refused_for_now(warm_mapreel, words, shot, tmp_path):
+def test_a_model_without_a_teacher(warm_mapreel, words, shot, tmp_path):
     refused(warm_mapreel(*words(shot, tmp_path / "out", "--quality", "teacher")), "teacher")
 
 

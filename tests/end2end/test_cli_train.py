@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from mapreel.core.media.images import write_png
+from mapreel.core.media.images import read_color, write_png
 from mapreel.core.media.labels import read_label_map
 from mapreel.core.media.palettes import colorize, load_palette
 
@@ -21,7 +21,7 @@ def training_shot(shot):
 
 def test_train_stop_resume_render(mapreel, training_shot, tmp_path):
     out = tmp_path / "mine"
-    words = ("train", "teacher", "--data", training_shot, "--out", out, "--palette", "street", "--licence", "mine")
+    words = ("train", "student", "--data", training_shot, "--out", out, "--palette", "street", "--licence", "mine")
     first = mapreel(*words, "--steps", "1", "--json")
     assert first.code == 0, first.stderr
     assert "train: 1 of 1 steps" in first.stderr
@@ -40,9 +40,34 @@ def test_train_stop_resume_render(mapreel, training_shot, tmp_path):
 
 def test_bad_data(mapreel, shot, tmp_path):
     """A missing folder is said before torch is loaded."""
-    missing = mapreel("train", "teacher", "--data", tmp_path / "none", "--out", tmp_path / "mine", "--steps", "1")
+    missing = mapreel("train", "student", "--data", tmp_path / "none", "--out", tmp_path / "mine", "--steps", "1")
     assert missing.code == 2
     assert str(tmp_path / "none") in missing.sentence
-    colourless = mapreel("train", "teacher", "--data", shot, "--out", tmp_path / "mine", "--steps", "1")
+    colourless = mapreel("train", "student", "--data", shot, "--out", tmp_path / "mine", "--steps", "1")
     assert colourless.code == 2
     assert "color" in colourless.sentence
+
+
+def test_train_a_teacher_and_render_with_it(mapreel, training_shot, tmp_path):
+    out = tmp_path / "master"
+    words = ("train", "teacher", "--data", training_shot, "--out", out, "--ngf", "2", "--foreground", "6,10")
+    trained = mapreel(*words, "--crop", "32x16", "--steps", "1", "--palette", "street", "--json")
+    assert trained.code == 0, trained.stderr
+    assert (trained.data["steps"], trained.data["ngf"]) == (1, 2)
+    render = ("render", training_shot / "label", "--model", out / "model", "--frames", "1001-1002", "--local")
+    other = mapreel(*render, "--out", tmp_path / "none")
+    assert other.code == 2
+    assert "--quality teacher" in other.sentence
+    assert not (tmp_path / "none").exists()
+    reference = ("--reference", f"1001={training_shot / 'color' / '1001.png'}")
+    taken = mapreel(*render, "--quality", "teacher", "--out", tmp_path / "take", *reference, "--json")
+    assert taken.code == 0, taken.stderr
+    assert len(list((tmp_path / "take").glob("*.png"))) == 2
+    assert (read_color(tmp_path / "take" / "1001.png") == read_color(training_shot / "color" / "1001.png")).all()
+
+
+@pytest.mark.parametrize("option", [("--foreground", "car"), ("--crop", "256"), ("--crop", "0x16")])
+def test_bad_words_for_a_teacher(warm_mapreel, shot, tmp_path, option):
+    run = warm_mapreel("train", "teacher", "--data", shot, "--out", tmp_path / "mine", "--steps", "1", *option)
+    assert run.code == 2
+    assert option[0] in run.sentence
