@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
     from mapreel.core.contract.progress import Progress
     from mapreel.core.contract.requests import Request
+    from mapreel.core.vid2vid.evaluate_comparison import Comparison
 
     Show = Callable[[Progress], None]
 
 QUALITIES = (Quality.FULL, Quality.FAST)
+PEAK_FRAMES = (4, 16)
+"""Frames after which a teacher's and our memory has stopped growing: a few windows of key frames."""
 # A process inherits the peak of the one that starts it (Linux keeps it across exec), and this one has torch loaded:
 # so a small one starts the render and waits for it.
 _WAITER = """
@@ -87,15 +90,35 @@ def measure_render(folder: Path, model: str, frames: str | None, show: Show) -> 
     return figures
 
 
-def measure_lpips(model: str, shot: Path, weights: Path, pictures: Path | None) -> dict[str, Any]:
-    """LPIPS of the render and of class-mean paint against the true frames of `shot`, for each quality; pictures too."""
-    from mapreel.core.vid2vid.evaluate import evaluate
+def measure_comparison(what: Comparison, folder: Path, show: Show, note: Callable[[str], None]) -> dict[str, Any]:
+    """Cost, speed, peak memory and quality of every way to render a shot, see `evaluate_comparison`."""
+    from mapreel.core.vid2vid.evaluate_comparison import compare
+    from mapreel.core.vid2vid.evaluate_takes import contenders, request_for
 
-    figures = {}
-    for quality in QUALITIES:
-        found = evaluate(model, shot, weights, quality, pictures)
-        figures[quality.value] = {**asdict(found), "ratio": found.ratio}
-    return figures
+    found = compare(what, folder, show, note)
+    if sys.platform == "win32":
+        note("peak memory is measured on Linux and macOS only")
+        return found
+    note("measuring peak memory")
+    numbers = find_sequence(what.shot / "label").numbers
+    for rival in contenders(what.model, what.teacher):
+        out = folder / f"peak-{rival.name}"
+        request = request_for(rival, what.shot, what.conditions[0], out)
+        count = PEAK_FRAMES[0] if rival.is_teacher else PEAK_FRAMES[1]
+        frames = FrameRange.from_numbers(numbers[:count])
+        found["networks"][rival.name]["peak_memory_mb"] = _peak_mb(_command(request, str(frames)))
+        shutil.rmtree(out)
+    return found
+
+
+def _command(request: RenderRequest, frames: str) -> list[str]:
+    """The command line that makes the request, in a process of its own."""
+    words = ["render", request.labels, "--model", request.model, "--quality", request.quality.value]
+    for option, value in (("--instances", request.instances), ("--motion", request.motion), ("--frames", frames)):
+        words += [option, value] if value else []
+    for number, file in request.reference:
+        words += ["--reference", f"{number}={file}"]
+    return [sys.executable, "-m", "mapreel.core.cli", *words, "--local", "--json", "--out", request.out]
 
 
 def measure_archive(folder: Path, source: Path, frames: str | None, preset: Preset, show: Show) -> dict[str, Any]:

@@ -104,9 +104,14 @@ class LpipsSqueeze(nn.Module):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Distance of each picture pair: a, b [N, 3, H, W] float in 0..1, sRGB, at least 32 px a side -> [N]."""
         n = a.shape[0]
-        total = torch.zeros(n, device=a.device, dtype=a.dtype)
-        for head, tap in zip(self.heads, self.features(torch.cat([a, b])), strict=True):
-            total = total + F.conv2d((tap[:n] - tap[n:]).square(), head).mean(dim=(1, 2, 3))
+        taps = self.features(torch.cat([a, b]))
+        return self.between([tap[:n] for tap in taps], [tap[n:] for tap in taps])
+
+    def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        """The same from what `features` gave, for pictures that are compared with many: -> [N]."""
+        total = torch.zeros(a[0].shape[0], device=a[0].device, dtype=a[0].dtype)
+        for head, one, other in zip(self.heads, a, b, strict=True):
+            total = total + F.conv2d((one - other).square(), head).mean(dim=(1, 2, 3))
         return total
 
 

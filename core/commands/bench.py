@@ -10,10 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from mapreel.core.commands.bench_draft import draft
+from mapreel.core.commands.bench_tables import comparison_lines
 from mapreel.core.commands.console import Console, table
 from mapreel.core.commands.options import Frames, Json
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.requests import Preset
+from mapreel.core.vid2vid.evaluate_conditions import Condition
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed and quality on this machine.")
 app.command()(draft)
@@ -29,39 +31,121 @@ def render(
     model: Model = "street",
     frames: Frames = None,
     shot: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A shot with color/, label/ …: also measure LPIPS on it.")
+        Path | None,
+        typer.Option(metavar="DIR", help="A shot with color/, label/, instance/, motion/: compare with its frames."),
     ] = None,
     lpips: Annotated[Path | None, typer.Option(metavar="FILE", help="LPIPS-SqueezeNet weights, with --shot.")] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --shot: a teacher's model, to render beside ours.")
+    ] = None,
+    kid_weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --shot: EfficientNet-Lite0 weights, for KID.")
+    ] = None,
+    segmenter: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --shot: what `bench segmenter` made, for mIoU.")
+    ] = None,
+    conditions: Annotated[
+        str, typer.Option(metavar="LIST", help="With --shot: what is known: maps, motion, frames, motion+frames.")
+    ] = "maps,motion,frames",
+    every: Annotated[
+        int, typer.Option(metavar="N", min=1, help="With --shot: score every Nth frame, from the third on.")
+    ] = 1,
     pictures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="With --shot: write a contact sheet and a flicker strip.")
+        Path | None, typer.Option(metavar="DIR", help="With --shot: write contact sheets and flicker strips.")
     ] = None,
     memory: Annotated[
         bool, typer.Option("--memory", help="Also peak memory of 96 and of 960 frames (takes long).")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Frames a second of the bundled shot in full and fast quality."""
-    if (shot is None) != (lpips is None):
-        raise UsageError("--shot and --lpips go together", "give both or neither")
-    if pictures is not None and shot is None:
-        raise UsageError("--pictures needs a shot with true frames", "add --shot and --lpips")
+    """Frames a second of the bundled shot; with --shot, cost, speed and quality of all ways to render, side by side."""
+    _check(
+        shot,
+        {
+            "--lpips": lpips,
+            "--teacher": teacher,
+            "--kid-weights": kid_weights,
+            "--segmenter": segmenter,
+            "--pictures": pictures,
+        },
+        frames,
+    )
+    known = _conditions(conditions)
     from mapreel.core import benchmarks
     from mapreel.core.local import wait_calmly
     from mapreel.core.vid2vid.models import find_model
 
     wait_calmly()
+    from mapreel.core.vid2vid.evaluate_comparison import Comparison
+
     find_model(model)
     console = Console(json=as_json)
     data: dict[str, Any] = {"machine": benchmarks.machine(), "model": model}
-    with tempfile.TemporaryDirectory(prefix="mapreel-bench-") as name:
-        with console.progress() as view:
-            data["render"] = benchmarks.measure_render(Path(name), model, frames, view.show)
-        if shot is not None and lpips is not None:
-            console.note("comparing with the true frames")
-            data["lpips"] = benchmarks.measure_lpips(model, shot, lpips, pictures)
+    with tempfile.TemporaryDirectory(prefix="mapreel-bench-") as name, console.progress() as view:
+        folder = Path(name)
+        if shot is None or lpips is None:
+            data["render"] = benchmarks.measure_render(folder, model, frames, view.show)
+        else:
+            what = Comparison(
+                model=model,
+                shot=shot,
+                lpips=lpips,
+                teacher=teacher,
+                kid=kid_weights,
+                segmenter=segmenter,
+                conditions=known,
+                every=every,
+                pictures=pictures,
+            )
+            data["comparison"] = benchmarks.measure_comparison(what, folder, view.show, console.note)
         if memory:
             console.note("measuring peak memory")
-            data["peak_memory_mb"] = benchmarks.measure_memory(Path(name), model, MEMORY_FRAMES)
+            data["peak_memory_mb"] = benchmarks.measure_memory(folder, model, MEMORY_FRAMES)
+    compared = ["", *comparison_lines(data["comparison"])] if "comparison" in data else []
+    plain = {key: value for key, value in data.items() if key != "comparison"}
+    console.result(data, [*_lines(plain), *compared])
+
+
+def _check(shot: Path | None, beside: dict[str, Path | None], frames: str | None) -> None:
+    """Raises UsageError when options do not go together."""
+    if (shot is None) != (beside["--lpips"] is None):
+        raise UsageError("--shot and --lpips go together", "give both or neither")
+    if shot is not None and frames is not None:
+        raise UsageError("a shot is compared as a whole", "leave out --frames, or score fewer frames with --every")
+    alone = [option for option, value in beside.items() if value is not None]
+    if shot is None and alone:
+        raise UsageError(f"{alone[0]} needs a shot with true frames", "add --shot and --lpips")
+
+
+def _conditions(text: str) -> tuple[Condition, ...]:
+    """Raises UsageError for a word that is no condition."""
+    try:
+        return tuple(dict.fromkeys(Condition(word.strip()) for word in text.split(",")))
+    except ValueError as exc:
+        raise UsageError(
+            f"--conditions is “{text[:100]}”", f"list some of {', '.join(Condition)}, with commas between"
+        ) from exc
+
+
+@app.command()
+def segmenter(
+    shots: Annotated[list[Path], typer.Argument(metavar="SHOT...", help="Training shots with color/ and label/.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the weights go (safetensors).")],
+    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Steps to learn.")] = 1500,
+    as_json: Json = False,
+) -> None:
+    """Train the small network that reads label maps out of pictures, for the mIoU of `bench render`."""
+    from mapreel.core.contract.progress import Progress
+    from mapreel.core.local import wait_calmly
+
+    wait_calmly()
+    from mapreel.core.vid2vid.evaluate_segmenter import save_segmenter, train_segmenter
+
+    console = Console(json=as_json)
+    with console.progress() as view:
+        network = train_segmenter(shots, steps, report=lambda done: view.show(Progress(done, steps, "train")))
+    save_segmenter(out, network)
+    data = {"segmenter": str(out), "steps": steps, "classes": list(network.ids)}
     console.result(data, _lines(data))
 
 
