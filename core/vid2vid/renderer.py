@@ -9,22 +9,24 @@ and a resumed job give the pixels of the whole.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import starmap
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from mapreel.core.contract.errors import MapreelError
 from mapreel.core.contract.requests import Quality
-from mapreel.core.device import thread_count
 from mapreel.core.media.labels import instance_edges
 from mapreel.core.media.warping import agreement, warp_picture
 from mapreel.core.vid2vid.checkpoint import Model
-from mapreel.core.vid2vid.compensation import Picture, carried_from, in_betweens, motion_to
+from mapreel.core.vid2vid.compensation import Motion, Picture, carried_from, motion_to, start_in_betweens
 from mapreel.core.vid2vid.inputs import encode_frame, picture_to_tensor, tensor_to_picture
-from mapreel.core.vid2vid.keyframes import next_key
+from mapreel.core.vid2vid.keyframes import LONGEST_GAP, next_key
+from mapreel.core.vid2vid.pipeline import Finished, Finishing, leave_a_core, worker_pool
 from mapreel.core.vid2vid.precision import fast_precision
 from mapreel.core.vid2vid.prepared import PreparedGenerator, can_prepare
 from mapreel.core.vid2vid.reference import Colours, paint_frame
@@ -151,22 +153,38 @@ class Renderer:
         return following
 
     def _fast(self, shot: Shot, segment: Segment) -> Iterator[RenderedFrame]:
-        """Key frames by the network, the others carried from both neighbouring keys; the next anchor is a key, too."""
-        numbers = shot.timeline.numbers
-        last = min(segment.end, len(numbers) - 1)
-        key = segment.start
-        picture, memory = self.render_frame(shot, key, None)
-        yield RenderedFrame(numbers[key], to_pixels(picture), True)
-        with ThreadPoolExecutor(thread_count(), thread_name_prefix="between") as pool:
-            while key < last:
-                due = _due(shot, key, last)
-                following, memory = self.render_frame(shot, due, memory if due < segment.end else None)
-                carried = in_betweens(shot, (key, picture), (due, following), pool)
-                for offset, between in enumerate(carried, start=1):
-                    yield RenderedFrame(numbers[key + offset], to_pixels(between), False)
-                key, picture = due, following
-                if key < segment.end:
-                    yield RenderedFrame(numbers[key], to_pixels(picture), True)
+        """Key frames by the network, the others carried from both neighbouring keys; the next anchor is a key, too.
+
+        While the network makes a key, other threads read maps ahead and finish the frames before the key before.
+        """
+        numbers, last = shot.timeline.numbers, min(segment.end, len(shot.timeline) - 1)
+        finishing = Finishing()
+        with worker_pool() as pool:
+            try:
+                key, picture, memory = segment.start, *self._key(shot, segment.start, None)
+                yield RenderedFrame(numbers[key], to_pixels(picture), True)
+                while key < last:
+                    due = _due(shot, key, last)
+                    shot.read_ahead(range(due + 1, min(due + LONGEST_GAP, last) + 1), pool)
+                    following, memory = self._key(shot, due, memory if due < segment.end else None)
+                    before = len(finishing)
+                    for work in start_in_betweens(shot, (key, picture), (due, following), _steps(shot, key, due), pool):
+                        key += 1
+                        finishing.add(pool.submit(_finished, numbers[key], work))
+                    key, picture = due, following
+                    if key < segment.end:
+                        finishing.add_done((numbers[key], to_pixels(picture), True))
+                    yield from starmap(RenderedFrame, finishing.take(before))
+            except MapreelError:
+                yield from starmap(
+                    RenderedFrame, finishing.take(len(finishing))
+                )  # what was made before the error is not lost
+                raise
+            yield from starmap(RenderedFrame, finishing.take(len(finishing)))
+
+    def _key(self, shot: Shot, index: int, memory: Memory | None) -> tuple[Picture, Memory]:
+        with leave_a_core(self.device):
+            return self.render_frame(shot, index, memory)
 
     def _draft(self, shot: Shot, segment: Segment) -> Iterator[RenderedFrame]:
         """Key frames as in fast quality, the others carried from the earlier key alone: no look-ahead."""
@@ -184,6 +202,15 @@ class Renderer:
 def _due(shot: Shot, key: int, last: int) -> int:
     """The key frame after `key`, at most `last`: chosen from the maps, or a reference that comes before."""
     return next_key(shot, key, shot.references.next_after(key, last) if shot.references else last)
+
+
+def _steps(shot: Shot, first: int, last: int) -> list[Motion]:
+    """Motion of every frame after `first` up to `last` towards the one before it."""
+    return [shot.motion_between(shot.maps(i - 1), shot.maps(i)) for i in range(first + 1, last + 1)]
+
+
+def _finished(number: int, between: Future[Picture]) -> Finished:
+    return number, to_pixels(between.result()), False
 
 
 def to_pixels(picture: Picture) -> NDArray[np.uint8]:

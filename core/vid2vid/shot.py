@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -23,13 +24,13 @@ from mapreel.core.vid2vid.conditions import open_source, source_numbers
 from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.reference import Colours, References, carried_over
 from mapreel.core.vid2vid.teacher_model import TeacherModel
-from mapreel.core.vid2vid.timeline import ANCHOR_EVERY, Timeline
+from mapreel.core.vid2vid.timeline import Timeline
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-KEPT_FRAMES = 16
-"""Decoded frames and estimated motions kept in memory: a gap between key frames and its neighbours, however long the
-shot."""
+KEPT_FRAMES = 24
+"""Decoded frames and estimated motions kept in memory: a gap between key frames, its neighbours and what is read ahead,
+however long the shot."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Shot:
         self._motion_numbers = frozenset(motion.numbers) if motion else frozenset[int]()
         self._frames: OrderedDict[int, FrameMaps] = OrderedDict()
         self._estimates: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
+        self._ahead: dict[int, Future[FrameMaps]] = {}
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -82,7 +84,16 @@ class Shot:
     def maps(self, index: int) -> FrameMaps:
         """The maps at timeline index `index`. Raises what the readers raise, and UnknownLabelError."""
         number = self.timeline.numbers[index]
-        return _kept(self._frames, number, lambda: self._read(number))
+        ahead = self._ahead.pop(number, None)
+        return _kept(self._frames, number, ahead.result if ahead else lambda: self._read(number), len(self._ahead))
+
+    def read_ahead(self, indices: Iterable[int], pool: Executor) -> None:
+        """Let the pool read frames that will be asked for soon; what goes wrong is raised when they are asked for."""
+        for number in (self.timeline.numbers[index] for index in indices):
+            if number not in self._frames and number not in self._ahead:
+                self._ahead[number] = pool.submit(self._read, number)
+        while self._frames and len(self._frames) + len(self._ahead) > KEPT_FRAMES:
+            self._frames.popitem(last=False)
 
     @cached_property
     def reference_colours(self) -> Colours | None:
@@ -133,11 +144,12 @@ def _estimate(before: FrameMaps, after: FrameMaps) -> NDArray[np.float32]:
     return estimate_motion(after.ids, before.ids)
 
 
-def _kept(store: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
-    """What `store` holds under the key, made when it is not there; the oldest beyond KEPT_FRAMES goes."""
+def _kept(store: OrderedDict[K, V], key: K, make: Callable[[], V], elsewhere: int = 0) -> V:
+    """What `store` holds under the key, made when it is not there; the oldest goes beyond KEPT_FRAMES, with those that
+    are kept elsewhere."""
     if key not in store:
         store[key] = make()
-        while len(store) > KEPT_FRAMES:
+        while len(store) > max(1, KEPT_FRAMES - elsewhere):
             store.popitem(last=False)
     return store[key]
 
@@ -162,8 +174,8 @@ def open_shot(model: Model | TeacherModel, request: RenderRequest) -> Shot:
         around &= there
     elif max(around) - min(around) < MAX_FRAMES:
         around = set(range(min(around), max(around) + 1))
-    every = MAX_FRAMES if isinstance(model, TeacherModel) else ANCHOR_EVERY  # a teacher's chain has no anchors
-    timeline = Timeline(tuple(sorted(around | set(planned))), every)
+    everything = tuple(sorted(around | set(planned)))
+    timeline = Timeline(everything, every=MAX_FRAMES) if isinstance(model, TeacherModel) else Timeline(everything)
     references = References(request.reference, timeline.numbers, request.labels) if request.reference else None
     segments = list(timeline.segments(set(planned)))
     needed = {n for s in segments for n in timeline.needed(s)}
