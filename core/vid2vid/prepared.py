@@ -158,6 +158,8 @@ class PreparedGenerator:
     @torch.inference_mode()
     def __call__(self, labels: Tensor, extras: Tensor, warped: Tensor | None, valid: Tensor | None) -> Tensor:
         """One frame; arguments and result as those of `Generator.forward` with N = 1, the result channels last."""
+        if not self.config.previous:
+            warped = valid = None
         if warped is None or valid is None:
             given = [labels, extras]
         else:

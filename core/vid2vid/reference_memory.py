@@ -97,6 +97,13 @@ def see_reference(shot: Shot, index: int, step: Motion | None = None, before: Tr
         else:
             motion = motion_to(shot, index, source)
         valid, trail = agreement(motion, here, there), Trail(source, motion)
-    age = abs(source - index)
-    share = min(1.0, max(0.0, (LONGEST_CARRY - age) / (LONGEST_CARRY - YOUNG_FRAMES)))
+    share = 0.0 if shot.maps(index).drawing is not None else _share(abs(source - index))
     return Sight(warp_picture(shot.references.picture(source), motion), valid, share, trail)
+
+
+def _share(age_frames: int) -> float:
+    """How much of a reference stands in a frame of label maps.
+
+    Drawings have none of it: their lines say where a mouth is, and nothing about how the face beside it moves.
+    """
+    return min(1.0, max(0.0, (LONGEST_CARRY - age_frames) / (LONGEST_CARRY - YOUNG_FRAMES)))
