@@ -39,6 +39,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceClient]:
         for name, value in {"PYTHONPATH": here, "OMP_NUM_THREADS": "1", "MAPREEL_NICE": "1"}.items():
             patch.setenv(name, value)
         with ServiceClient(state, arguments=("--runners", "training_runners")) as client:
+            client.status()  # starts it: what a module shares is no test's own child
             yield client
             client.stop()
             until(lambda: not (state / "service.json").exists())
