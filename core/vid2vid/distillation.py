@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from mapreel.core.contract.errors import ModelMismatchError
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.takes import write_atomically
+from mapreel.core.media.drawing import conditions
 from mapreel.core.media.warping import agreement, warp_picture
 from mapreel.core.vid2vid.checkpoint import load_model, open_model
 from mapreel.core.vid2vid.dataset import TrainingShot
@@ -139,6 +140,10 @@ def _frame(
     return draw_frame(generator, shot, index, device, (warp_picture(before, motion), agreement(motion, *ids)))
 
 
+def _condition(shot: TrainingShot, index: int) -> NDArray[np.float32] | None:
+    return None if shot.drawings is None else conditions(shot.drawings[index])
+
+
 @torch.no_grad()
 def _composite_frame(
     network: CompositeGenerator, device: torch.device, shot: TrainingShot, index: int, made: Frames, fresh: bool
@@ -151,12 +156,13 @@ def _composite_frame(
         return given
     source = shot.colors if fresh else made
     labels = [
-        label_frame(config, shot.classes[i].astype(np.intp), shot.instances[i] if config.edges else None)
+        label_frame(config, shot.classes[i].astype(np.intp), shot.instances[i], _condition(shot, i))
         for i in (*reach, index)
     ]
     pictures = [source[i].astype(np.float32).transpose(2, 0, 1) / 127.5 - 1.0 for i in reach]
     h, w = shot.size_px
-    pad = (0, -w % config.stride_px, 0, -h % config.stride_px)
+    rows, columns = (max(config.smallest_px, n + -n % config.stride_px) - n for n in (h, w))
+    pad = (0, columns, 0, rows)
 
     def ready(parts: list[NDArray[np.float32]]) -> Tensor:
         return F.pad(torch.from_numpy(np.concatenate(parts))[None], pad, mode="replicate").to(device)

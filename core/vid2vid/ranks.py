@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
 from mapreel.core.device import pick_device
 
@@ -47,13 +47,20 @@ class Ranks:
 
     def share(self, modules: Iterable[nn.Module]) -> None:
         """Give every process the first one's weights and buffers."""
-        if self.world == 1:
-            return
         for module in modules:
-            for tensor in (*module.parameters(), *module.buffers()):
-                whole = tensor.detach().contiguous()
-                distributed.broadcast(whole, 0)
-                tensor.detach().copy_(whole)
+            self._share([*module.parameters(), *module.buffers()])
+
+    def share_buffers(self, module: nn.Module) -> None:
+        """Give every process the first one's buffers: those of spectral norm move with every look at a picture."""
+        self._share(list(module.buffers()))
+
+    def _share(self, tensors: list[Tensor]) -> None:
+        if self.world == 1 or not tensors:
+            return
+        joined = torch.cat([t.detach().flatten() for t in tensors])
+        distributed.broadcast(joined, 0)
+        for tensor, part in zip(tensors, torch.split(joined, [t.numel() for t in tensors]), strict=True):
+            tensor.detach().copy_(part.view(tensor.shape))
 
     def any(self, here: bool, device: torch.device) -> bool:
         """Whether it holds in any of the processes."""

@@ -157,6 +157,7 @@ class Trainer:
     def _critic_update(self, batch: StreamSample, fake: Tensor) -> tuple[Tensor, list[Verdicts]]:
         """One update of all critics; returns their loss and their views of the true frames, which matching needs."""
         self.critics.requires_grad_(True)
+        self.ranks.share_buffers(self.critics)
         learnt = [adversary.critic_loss(batch, fake, self._shifted) for adversary in self.adversaries.values()]
         loss = torch.stack([given for given, _ in learnt]).sum()
         self.critic_optimizer.zero_grad(set_to_none=True)
