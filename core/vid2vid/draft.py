@@ -28,6 +28,7 @@ from mapreel.core.vid2vid.checkpoint import load_model
 from mapreel.core.vid2vid.compensation import Picture, motion_to
 from mapreel.core.vid2vid.keyframes import LARGEST_LOSS, LONGEST_GAP
 from mapreel.core.vid2vid.models import find_model
+from mapreel.core.vid2vid.reference_memory import Trail
 from mapreel.core.vid2vid.renderer import Memory, Renderer, to_pixels
 from mapreel.core.vid2vid.shot import Shot, open_shot
 from mapreel.core.vid2vid.supported import refuse_teacher
@@ -54,6 +55,8 @@ class Drawn:
     is_key: bool
     source: int | None  # frame number that it was carried from or that was its memory
     quick: bool = False  # made at half resolution, or carried from such a one
+    trail: Trail | None = None  # of a key: back to the reference frame that it shows, in `numbers`
+    numbers: tuple[int, ...] = ()
 
 
 class DraftStudio:
@@ -157,14 +160,15 @@ class View:
                     number = shot.timeline.numbers[key]
                     return Drawn(picture, False, number, self._pictures[number].quick)
         self._watch(shot, index, index)
-        small = _halved(shot) if quick and shot.references is None else None
+        small = _halved(shot) if quick and shot.references is None and shot.maps(index).drawing is None else None
         if small is not None:
             return Drawn(_enlarged(self._renderer.render_frame(small, index, None)[0], shot, index), True, None, True)
         earlier = [key for key in near if key < index and not self._pictures[shot.timeline.numbers[key]].quick]
         memory = self._memory(shot, earlier[0]) if earlier else None
         self._watch(shot, index, memory.index if memory else index)
-        picture, _ = self._renderer.render_frame(shot, index, memory)
-        return Drawn(picture, True, shot.timeline.numbers[memory.index] if memory else None)
+        picture, after = self._renderer.render_frame(shot, index, memory)
+        numbers = shot.timeline.numbers
+        return Drawn(picture, True, numbers[memory.index] if memory else None, False, after.trail, numbers)
 
     def _neighbours(self, shot: Shot, index: int, *, quick: bool) -> list[int]:
         """Timeline indices of the nearest drawn key before and of the nearest after, the nearer one first."""
@@ -181,7 +185,8 @@ class View:
         return sorted(found, key=lambda near: abs(near - index))
 
     def _memory(self, shot: Shot, near: int) -> Memory:
-        return Memory(near, self._pictures[shot.timeline.numbers[near]].picture)
+        drawn = self._pictures[shot.timeline.numbers[near]]
+        return Memory(near, drawn.picture, drawn.trail if drawn.numbers == shot.timeline.numbers else None)
 
     def _carried(self, shot: Shot, index: int, key: int) -> Picture | None:
         """The frame from a key frame before or after it alone; None when a key frame of its own is due."""
