@@ -16,6 +16,7 @@ from mapreel.core.media.drawing import PLANES, Drawing, condition_planes, draw, 
 from mapreel.core.media.landmarks import Landmarks, Subject, are_landmarks, read_landmarks
 from mapreel.core.media.sequence import MapKind, ShotSequence, counted, open_maps
 from mapreel.core.vid2vid.config import GeneratorConfig
+from mapreel.core.vid2vid.paper_config import PaperConfig
 
 CLASS_NAMES = MappingProxyType({"face": ("background", "face"), "pose": ("background", "body")})
 """Classes of drawn tasks: where the drawn one is and where not (see `drawing.subject_mask`)."""
@@ -36,7 +37,7 @@ def drawn_points(subject: Subject, points: NDArray[np.float32], size_px: tuple[i
     return DrawnFrames(lambda index: draw(subject, points[index], size_px), PLANES[subject])
 
 
-def source_numbers(config: GeneratorConfig | None, source: str) -> tuple[int, ...]:
+def source_numbers(config: GeneratorConfig | PaperConfig | None, source: str) -> tuple[int, ...]:
     """Frame numbers of the maps on disk; landmark arrays count from 1. Raises what the readers raise."""
     if config is not None and config.task != "city" and are_landmarks(source):
         return read_landmarks(source).numbers
@@ -49,7 +50,7 @@ def source_digits(source: str) -> int:
 
 
 def open_source(
-    config: GeneratorConfig | None,
+    config: GeneratorConfig | PaperConfig | None,
     source: str,
     frames: FrameRange | None = None,
     missing: MissingFrames = MissingFrames.ERROR,

@@ -7,6 +7,7 @@ import dataclasses
 from dataclasses import dataclass, replace
 
 from mapreel.core.contract.errors import DamagedModelError
+from mapreel.core.vid2vid.config import TASKS
 
 DOWNS = 3
 """Times the encoders halve the picture and the heads double it; the channels double and halve with it."""
@@ -32,6 +33,10 @@ class PaperConfig:
     """Instance edges as one more channel of each label frame."""
     conditions: int = 0
     """Further channels of each label frame: a drawn face or pose, distance maps."""
+    task: str = "city"
+    """What the maps are, one of TASKS: label maps, or drawings (or the landmarks to draw)."""
+    canvas_px: tuple[int, int] = (0, 0)
+    """(H, W) of the pictures in which landmarks of the training data counted pixels; 0 where nobody knows."""
     previous: int = 2
     """Previous pictures the network sees; of label frames it sees one more, for this frame has labels, too."""
     ngf: int = 128
@@ -65,9 +70,9 @@ class PaperConfig:
 CITYSCAPES_FOREGROUND = tuple(range(24, 34))
 
 PRESETS = {
-    "face": PaperConfig(width=512, height=512, conditions=15),
+    "face": PaperConfig(task="face", width=512, height=512, conditions=15),
     "city": PaperConfig(width=512, height=256, classes=35, edges=True, foreground=CITYSCAPES_FOREGROUND),
-    "pose": PaperConfig(width=448, height=512, conditions=6),
+    "pose": PaperConfig(task="pose", width=448, height=512, conditions=6),
 }
 """The teachers of the paper's three tasks: Sketch2Face, Segmentation2City and Pose2Body."""
 
@@ -92,11 +97,11 @@ def paper_config_from_dict(values: dict[str, object], *, file: str) -> PaperConf
 def _typed(name: str, value: object) -> object:
     if name not in {f.name for f in dataclasses.fields(PaperConfig)}:
         raise ValueError(f"{name} is not known to this version")
-    if name == "foreground":
+    if name in ("foreground", "canvas_px"):
         if not isinstance(value, list | tuple) or not all(type(v) is int for v in value):
             raise ValueError(f"{name} must be a list of whole numbers")
         return tuple(value)
-    wanted = bool if name in ("edges", "student") else int
+    wanted = bool if name in ("edges", "student") else str if name == "task" else int
     if type(value) is not wanted:
         raise ValueError(f"{name} must be {wanted.__name__}")
     return value
@@ -112,6 +117,8 @@ def _checked(config: PaperConfig) -> PaperConfig:
         and 1 <= config.previous <= 16
         and 2 <= config.ngf <= 512
         and all(0 <= c < config.classes for c in config.foreground)
+        and config.task in TASKS
+        and tuple(0 <= side <= 1 << 20 for side in config.canvas_px) == (True, True)
     )
     if not sane:
         raise ValueError(f"sizes out of range: {config}")

@@ -22,6 +22,7 @@ from mapreel.core.media.warping import estimate_motion
 from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.conditions import open_source, source_numbers
 from mapreel.core.vid2vid.config import GeneratorConfig
+from mapreel.core.vid2vid.paper_config import PaperConfig
 from mapreel.core.vid2vid.reference import Colours, References, carried_over
 from mapreel.core.vid2vid.teacher_model import TeacherModel
 from mapreel.core.vid2vid.timeline import Timeline
@@ -166,7 +167,7 @@ def open_shot(model: Model | TeacherModel, request: RenderRequest) -> Shot:
         ModelMismatchError: the pictures are too small for the model.
     """
     frames = FrameRange.parse(request.frames) if request.frames else None
-    config = model.config if isinstance(model.config, GeneratorConfig) else None
+    config: GeneratorConfig | PaperConfig = model.config
     planned = tuple(sorted(open_source(config, request.labels, frames, request.missing).numbers))
     around = set(source_numbers(config, request.labels))
     there = set(_shared(request.instances, MapKind.INSTANCE, planned)) if request.instances else around

@@ -75,7 +75,7 @@ class TeacherRenderer:
     def _synthesise(self, shot: Shot, index: int, pictures: tuple[Picture, ...]) -> Picture:
         config, (h, w) = self.model.config, shot.size_px
         seen = [shot.maps(max(0, i)) for i in range(index - config.previous, index + 1)]
-        labels = np.concatenate([label_frame(config, maps.classes, maps.instances) for maps in seen])
+        labels = np.concatenate([label_frame(config, m.classes, m.instances, m.condition) for m in seen])
         nothing = [np.zeros((h, w, 3), np.float32)] * (config.previous - len(pictures))
         previous = torch.cat([picture_to_tensor(p) for p in (*nothing, *pictures)], dim=1)
         known = torch.full((1, 1, 1, 1), float(bool(pictures)))

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mapreel.core.media.drawing import conditions, drawing_motion
 from mapreel.core.media.warping import agreement, compose, estimate_motion, warp_picture
 from mapreel.core.vid2vid.dataset import TrainingShot
 from mapreel.core.vid2vid.paper_config import PaperConfig
@@ -100,8 +101,9 @@ class SequenceStream:
 
     def _labels(self, position: int) -> Tensor:
         index = self._first + position
-        edges_of = self._shot.instances[index]
-        frame = label_frame(self._config, self._shot.classes[index].astype(np.intp), edges_of)
+        shot = self._shot
+        condition = None if shot.drawings is None else conditions(shot.drawings[index])
+        frame = label_frame(self._config, shot.classes[index].astype(np.intp), shot.instances[index], condition)
         return self._placed(frame.transpose(1, 2, 0)[self._window])
 
     def _flow(self, position: int) -> tuple[Tensor, Tensor]:
@@ -130,6 +132,8 @@ class SequenceStream:
         if shot.motions is not None:
             known: NDArray[np.float32] = shot.motions[index].astype(np.float32)
             return known
+        if shot.drawings is not None:
+            return drawing_motion(shot.drawings[index], shot.drawings[index - 1])
         here, there = ((shot.classes[i], shot.instances[i]) for i in (index, index - 1))
         return estimate_motion(here, there)
 

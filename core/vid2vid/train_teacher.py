@@ -7,16 +7,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mapreel.core.contract.errors import InputError, MissingInputError, OutputExistsError
+from mapreel.core.contract.errors import InputError
 from mapreel.core.contract.progress import JobContext
 from mapreel.core.device import pick_device
 from mapreel.core.quality import lpips_squeeze
-from mapreel.core.vid2vid.dataset import load_shot
 from mapreel.core.vid2vid.inputs import ClassTable
 from mapreel.core.vid2vid.paper_config import PaperConfig
 from mapreel.core.vid2vid.teacher_trainer import TeacherPlan, TeacherTrainer
-from mapreel.core.vid2vid.training_data import class_table
-from mapreel.core.vid2vid.training_state import CHECKPOINT_FILE
+from mapreel.core.vid2vid.train_job import refuse_folder
+from mapreel.core.vid2vid.training_data import class_table, generator_config, load_data
 
 
 def run_train_teacher(
@@ -36,7 +35,7 @@ def run_train_teacher(
     perceptual: Path | None = None,
     story: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Train the paper's composite generator on shots (folders with color, label, and instance and motion if there).
+    """Train the paper's composite generator on shots: folders with color, label and so on, or packed data sets.
 
     The checkpoint and the log stay in `out`, the finished model in `out/model`.
 
@@ -60,16 +59,21 @@ def run_train_teacher(
         OutputExistsError: there is a training in `out` and `resume` was not asked for.
         CancelledError: the context asked for it; a checkpoint is written first.
     """
-    _check_folder(out, resume)
+    refuse_folder(out, resume=resume)
+    if not data:
+        raise InputError("no training data is given", "give at least one folder with color and label")
     table = class_table(data, palette)
     places = _places(foreground, table)
-    shots = [load_shot(folder, table) for folder in data]
-    height, width = shots[0].size_px
+    shots = [load_data(path, table) for path in data]
+    asked = generator_config(data, shots, table)
     config = PaperConfig(
-        width=width,
-        height=height,
-        classes=len(table.ids),
-        edges=True,
+        width=asked.width,
+        height=asked.height,
+        classes=asked.classes,
+        edges=asked.edges,
+        conditions=asked.conditions,
+        task=asked.task,
+        canvas_px=asked.canvas_px,
         previous=previous,
         ngf=ngf,
         foreground=places,
@@ -88,16 +92,8 @@ def run_train_teacher(
         "steps": trainer.step,
         "ngf": ngf,
         "classes": list(table.ids),
-        "size": [width, height],
+        "size": [config.width, config.height],
     }
-
-
-def _check_folder(out: Path, resume: bool) -> None:
-    there = (out / CHECKPOINT_FILE).exists()
-    if there and not resume:
-        raise OutputExistsError(f"{out} holds a training already", "go on with --resume or choose another folder")
-    if resume and not there:
-        raise MissingInputError(f"there is no training in {out} to go on with", "check the folder or omit --resume")
 
 
 def _places(foreground: tuple[int, ...], table: ClassTable) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from mapreel.core.contract.errors import (
     UsageError,
 )
 from mapreel.core.vid2vid.checkpoint import load_model, open_model
+from mapreel.core.vid2vid.conditions import DrawnFrames
 from mapreel.core.vid2vid.dataset import TrainingShot
 from mapreel.core.vid2vid.inputs import ClassTable
 from mapreel.core.vid2vid.looks import gather_looks, instance_means
@@ -124,6 +125,24 @@ def test_sequences_without_motion_maps_estimate_it(shot):
     stream = _stream(still)
     stream.restart(FRAMES, 2)
     assert torch.isfinite(stream.next().flow).all()
+
+
+def test_sequences_of_drawings(shot):
+    """A face drawn by hand: the map of its lines and how far they are; motion is estimated on the lines."""
+    drawings = np.zeros((FRAMES, H, W, 1), np.uint8)
+    for index in range(FRAMES):
+        drawings[index, 4:12, 4 + index] = 255
+    drawn = dataclasses.replace(shot, motions=None, drawings=DrawnFrames(lambda index: drawings[index], 1))
+    config = PaperConfig(task="face", classes=2, conditions=2, width=W, height=H, ngf=2)
+    stream = SequenceStream([drawn], config, (H, W), np.random.default_rng(0))
+    stream.restart(3, 2)
+    sample = stream.next()
+    assert sample.labels.shape == (1, 12, H, W)
+    lines, far = sample.labels[0, 10], sample.labels[0, 11]
+    assert set(lines.unique().tolist()) == {0.0, 1.0}
+    assert not far[lines > 0].any()
+    assert torch.isfinite(sample.flow).all()
+    assert CompositeGenerator(config)(sample.labels, sample.previous).picture.shape == (1, 3, H, W)
 
 
 def test_batch_keeps_its_clips(shot):
