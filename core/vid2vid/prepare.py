@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapreel.core.contract.errors import GapError, MissingInputError, MixedSizesError, UsageError
-from mapreel.core.contract.frames import FrameRange
+from mapreel.core.contract.errors import GapError, MissingInputError, MixedSizesError, UnsupportedFileError, UsageError
+from mapreel.core.contract.frames import FrameRange, find_sequence
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.media.drawing import drawing_motion
 from mapreel.core.media.landmarks import Subject, are_landmarks, read_landmarks
@@ -110,21 +110,28 @@ class _Source:
         self.landmarks = read_landmarks(plan.maps) if are_landmarks(plan.maps) else None
         self.task = plan.task or (self.landmarks.subject.value if self.landmarks else "city")
         check_task(self.task, plan.maps)
-        self.pictures = open_maps(plan.pictures, MapKind.COLOR)
-        self.maps = None if self.landmarks else self._open_pictures(plan.maps)
+        if _is_movie(plan.maps):
+            raise UnsupportedFileError(
+                f"{plan.maps} is a movie, and compression has changed its maps",
+                "give an image sequence",
+                file=plan.maps,
+            )
         self.numbers, self._picture_offset, self._array_offset = self._pair()
-        self.size_px = plan.size_px or self.pictures.size
         wanted = FrameRange.from_numbers(self.numbers)
+        taken = FrameRange.from_numbers(n + self._picture_offset for n in self.numbers)
+        self.pictures = open_maps(plan.pictures, MapKind.COLOR, taken)
+        self.maps = None if self.landmarks else self._open_pictures(plan.maps, wanted)
+        self.size_px = plan.size_px or self.pictures.size
         self.instances = open_maps(plan.instances, MapKind.INSTANCE, wanted) if plan.instances else None
         self.motion = self._open_motion(plan.motion) if plan.motion else None
         self._check_sizes()
         if self.landmarks is not None:
             self.landmarks = self.landmarks.placed(self.pictures.size)
 
-    def _open_pictures(self, source: str) -> ShotSequence:
+    def _open_pictures(self, source: str, wanted: FrameRange) -> ShotSequence:
         if self.task == "city":
-            return open_maps(source, MapKind.LABEL)
-        return picture_sequence(Subject(self.task), source)
+            return open_maps(source, MapKind.LABEL, wanted)
+        return picture_sequence(Subject(self.task), source, wanted)
 
     def _open_motion(self, source: str) -> ShotSequence:
         gaps = [a for a, b in pairwise(self.numbers) if b != a + 1]
@@ -139,8 +146,9 @@ class _Source:
 
     def _pair(self) -> tuple[tuple[int, ...], int, int]:
         """Frame numbers that are taken, and what to add to them for the movie's and the array's own."""
-        pictures, movie = self.pictures.numbers, _is_movie(self.plan.pictures)
-        maps = self.landmarks.numbers if self.landmarks else self.maps.numbers if self.maps else ()
+        movie = _is_movie(self.plan.pictures)
+        pictures = _numbers(self.plan.pictures)
+        maps = self.landmarks.numbers if self.landmarks else _numbers(self.plan.maps)
         array = self.landmarks is not None and not self.landmarks.numbered
         shift = maps[0] - pictures[0]
         picture_offset = -shift if movie and not array else 0
@@ -245,6 +253,11 @@ class _Source:
             return drawing_motion(frame["drawing"], before["drawing"])
         kinds = [kind for kind in ("label", "instance") if kind in frame]
         return estimate_motion(tuple(frame[k] for k in kinds), tuple(before[k] for k in kinds))
+
+
+def _numbers(source: str) -> tuple[int, ...]:
+    """Frame numbers on disk; those of a movie count from 1."""
+    return open_maps(source, MapKind.COLOR).numbers if _is_movie(source) else find_sequence(source).numbers
 
 
 def _is_movie(source: str) -> bool:
