@@ -29,9 +29,10 @@ from mapreel.core.media.files import (
 from mapreel.core.media.pngfile import HEADER_BYTES, parse_header, parse_png, unpack
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".exr")
-# Measured on 512x256: photographs 10 ms and 203 kB, where level 2 with libpng's own choice of filters takes 16 ms for
-# 197 kB and level 6 46 ms for 185 kB; flat and smooth pictures come out as small as with any other setting.
+# Measured on 512x256 beside the usual search for repeats at the same level: photographs 189 kB against 207 in 0.85 of
+# the time, flat and smooth pictures a third smaller. Paeth leaves runs and noise, and noise never repeats.
 PNG_LEVEL = 1
+PNG_PACKING = "rle"
 PNG_FILTER = 128  # Paeth on every line
 
 
@@ -60,6 +61,16 @@ def read_color(path: Path, *, frame: int | None = None) -> NDArray[np.uint8]:
     if pixels.dtype != np.uint8:
         raise unsupported(path, frame, f"has samples of type {pixels.dtype}", "save it with 8 or 16 bits")
     return np.ascontiguousarray(pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, :1].repeat(3, axis=2))
+
+
+def prove_png(path: Path, *, frame: int | None = None) -> tuple[int, int]:
+    """Height and width of a PNG that reads back whole: every checksum agrees, and its pixels unpack to their full size.
+
+    Raises MissingInputError, DamagedFileError, FileTooLargeError, InputError.
+    """
+    png = parse_png(read_file(path, frame), path, frame)
+    unpack(png, path, frame)
+    return png.header.height, png.header.width
 
 
 def read_color_float(path: Path, *, frame: int | None = None) -> NDArray[np.float32]:
@@ -103,6 +114,7 @@ def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], *, lev
     spec = oiio.ImageSpec(width, height, channels, str(shaped.dtype))
     spec.attribute("png:compressionLevel", level)
     spec.attribute("png:filter", PNG_FILTER)
+    spec.attribute("compression", PNG_PACKING)
     _write(path, "png", spec, shaped)
 
 

@@ -20,7 +20,8 @@ from mapreel.core.contract.progress import JobContext
 from mapreel.core.contract.requests import ImageFormat, RenderRequest
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.contract.versions import installed_version
-from mapreel.core.media.images import read_color, read_color_float, write_exr, write_png
+from mapreel.core.device import thread_count
+from mapreel.core.media.images import prove_png, read_color, read_color_float, write_exr, write_png
 from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.reference import reference_digests
 from mapreel.core.vid2vid.takelock import locked
@@ -152,14 +153,29 @@ class TakeFolder:
             OutputError: names the frame that does not.
             CancelledError: the context asked for it.
         """
-        for number in numbers:
-            context.check()
+        with ThreadPoolExecutor(thread_count(), thread_name_prefix="check") as pool:
+            waiting = [(number, pool.submit(self._size, number)) for number in numbers]
             try:
-                shape = self.read(number).shape[:2]
-            except MapreelError as exc:
-                raise self._lost(number, str(exc)) from exc
-            if shape != size_px:
-                raise self._lost(number, f"size {shape}")
+                for number, wait in waiting:
+                    context.check()
+                    self._check_size(number, wait, size_px)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _size(self, number: int) -> tuple[int, int]:
+        """Height and width of a frame, read to its end."""
+        if self._request.image_format is ImageFormat.PNG:
+            return prove_png(self.path(number), frame=number)
+        height, width = self.read(number).shape[:2]
+        return height, width
+
+    def _check_size(self, number: int, wait: Future[tuple[int, int]], size_px: tuple[int, int]) -> None:
+        try:
+            shape = wait.result()
+        except MapreelError as exc:
+            raise self._lost(number, str(exc)) from exc
+        if shape != size_px:
+            raise self._lost(number, f"size {shape}")
 
     def _lost(self, number: int, detail: str) -> OutputError:
         return OutputError(
