@@ -76,9 +76,9 @@ def render(
     from mapreel.core.vid2vid.models import find_model
 
     wait_calmly()
-    from mapreel.core.vid2vid.evaluate_comparison import Comparison
-
     find_model(model)
+    if teacher is not None:
+        find_model(str(teacher))
     console = Console(json=as_json)
     data: dict[str, Any] = {"machine": benchmarks.machine(), "model": model}
     with tempfile.TemporaryDirectory(prefix="mapreel-bench-") as name, console.progress() as view:
@@ -86,6 +86,8 @@ def render(
         if shot is None or lpips is None:
             data["render"] = benchmarks.measure_render(folder, model, frames, view.show)
         else:
+            from mapreel.core.vid2vid.evaluate_comparison import Comparison
+
             what = Comparison(
                 model=model,
                 shot=shot,
