@@ -20,7 +20,7 @@ def draft(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Milliseconds from asking the service for a draft to the pixels."""
+    """Milliseconds from asking for a draft to its pixels."""
     from mapreel.core import benchmarks, benchmarks_draft
     from mapreel.core.vid2vid.models import find_model
 

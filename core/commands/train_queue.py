@@ -30,9 +30,9 @@ def queue(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Queue a training; pause, resume or cancel it with `mapreel jobs`.
+    """Queue a training as a job of the service.
 
-    A pause or cancel writes a checkpoint first, and going on starts from the newest one.
+    Pause, resume or cancel it with `mapreel jobs`: a checkpoint is written first, and it goes on from the newest one.
     """
     from mapreel.core.contract.client import ServiceClient
 

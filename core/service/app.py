@@ -134,7 +134,9 @@ def submit(service: Service, body: Any) -> dict[str, Any]:
     for name, path in request.paths():
         if not inside_roots(path, service.settings.roots):
             raise UsageError(f"the path of {name} lies outside the configured folders", "choose another", file=path)
-    return service.queue.show(service.queue.find_key(key) or _store(service, key, request, priority))
+    view = service.queue.show(service.queue.find_key(key) or _store(service, key, request, priority))
+    service.poke()  # after the look: the answer says queued, however quick the lane is
+    return view
 
 
 def _store(service: Service, key: str, request: Request, priority: int) -> str:
@@ -146,7 +148,6 @@ def _store(service: Service, key: str, request: Request, priority: int) -> str:
         if (earlier := service.queue.find_key(key)) is not None:  # the same submission came twice at once
             return earlier
         raise
-    service.poke()
     return job
 
 
