@@ -23,13 +23,12 @@ from mapreel.core.vid2vid.dataset import TrainingShot, check_shots
 from mapreel.core.vid2vid.inputs import ClassTable, tensor_to_picture
 from mapreel.core.vid2vid.looks import VARIETY, gather_looks
 from mapreel.core.vid2vid.losses import Verdicts, carried, grid_print, in_between, steadiness
-from mapreel.core.vid2vid.models import LOG_FILE, MODEL_FILE
+from mapreel.core.vid2vid.models import MODEL_FILE
 from mapreel.core.vid2vid.network import Generator
 from mapreel.core.vid2vid.precision import fast_precision
 from mapreel.core.vid2vid.ranks import Ranks
 from mapreel.core.vid2vid.samples import write_samples
 from mapreel.core.vid2vid.streams import CropStream, StreamSample, changed
-from mapreel.core.vid2vid.training_log import trim_log
 from mapreel.core.vid2vid.training_state import (
     CHECKPOINT_FILE,
     damaged_state,
@@ -293,8 +292,6 @@ class Trainer:
         _refuse_others(path, found, wanted)
         restore(path, tensors, self._modules(), self._optimizers())
         self.step = step
-        if self.ranks.first:
-            trim_log(self.folder / LOG_FILE, step)
 
     def _header(self) -> dict[str, str]:
         critics = [self.plan.critic.value, *(name for name in self.adversaries if name != "critic")]

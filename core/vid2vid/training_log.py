@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mapreel.core.contract.errors import DamagedFileError, MissingInputError
+from mapreel.core.contract.errors import DamagedFileError, MissingInputError, disk_error
 from mapreel.core.contract.takes import write_atomically
 
 Entry = dict[str, Any]
@@ -34,10 +34,12 @@ def read_log(path: Path) -> list[Entry]:
 
 def trim_log(path: Path, step: int) -> None:
     """Leave out what comes after `step`, and a last line that a killed training half wrote. Raises OutputError."""
+    if not path.is_file():
+        return  # a checkpoint may be gone on with though its log is lost
     try:
         lines = path.read_text("utf-8", errors="replace").splitlines()
-    except OSError:
-        return  # a checkpoint may be gone on with though its log is lost
+    except OSError as exc:
+        raise disk_error(exc, path) from exc
     kept = [line for line in lines if (entry := _entry(line)) is not None and entry["step"] <= step]
     if kept != lines:
         write_atomically(path, "".join(f"{line}\n" for line in kept).encode())

@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from mapreel.core.contract.errors import CancelledError, DamagedModelError, InternalError, OutputError, disk_error
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.takes import write_atomically
+from mapreel.core.device import memory_guard
 from mapreel.core.vid2vid.checkpoint import load_strictly
 from mapreel.core.vid2vid.models import LOG_FILE
+from mapreel.core.vid2vid.training_log import trim_log
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
@@ -59,7 +61,7 @@ def train_to_the_end(
     """Train until `trainer.steps`; stops between two steps when the context says so, with a checkpoint written.
 
     An error in mid-step leaves the last checkpoint as it is: what the networks hold then may be half changed or no
-    number. Raises InternalError when the loss is no number.
+    number. Lines of the log that a killed run wrote after its last checkpoint are taken out.
 
     Args:
         trainer: what is trained.
@@ -67,14 +69,21 @@ def train_to_the_end(
         check: asks for a stop in the context's place (several processes have to agree on it).
         draw: called after each checkpoint, for a sample sheet.
         logs: whether this process writes the log.
+
+    Raises:
+        InternalError: the loss is no number.
+        MapreelError: the device has not enough memory.
     """
     remaining = RemainingTime()
     trainer.folder.mkdir(parents=True, exist_ok=True)
+    if logs:
+        trim_log(trainer.folder / LOG_FILE, trainer.step)
     try:
         while trainer.step < trainer.steps:
             (check or context.check)()
             started = time.perf_counter()
-            terms = trainer.advance()
+            with memory_guard("train this network"):
+                terms = trainer.advance()
             _refuse_nan(trainer.step, terms)
             if logs:
                 _log(trainer.folder, {"step": trainer.step, "seconds": time.perf_counter() - started, **terms})

@@ -14,12 +14,14 @@ import torch
 
 from mapreel.core.contract.errors import (
     CancelledError,
+    DamagedFileError,
     DamagedModelError,
     DiskFullError,
     EmptySequenceError,
     GapError,
     InputError,
     InternalError,
+    MapreelError,
     MissingInputError,
     MixedSizesError,
     ModelMismatchError,
@@ -29,8 +31,10 @@ from mapreel.core.contract.errors import (
 from mapreel.core.contract.progress import SilentContext
 from mapreel.core.contract.requests import Quality
 from mapreel.core.media.images import read_color, write_exr, write_png
+from mapreel.core.media.labels import instance_edges
 from mapreel.core.media.warping import warp_picture
-from mapreel.core.vid2vid import adversary, streams, train_job, trainer
+from mapreel.core.vid2vid import adversary, samples, streams, trainer, training_data
+from mapreel.core.vid2vid.adversary import Critic
 from mapreel.core.vid2vid.checkpoint import load_model
 from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.dataset import check_shots, load_shot
@@ -38,6 +42,7 @@ from mapreel.core.vid2vid.discriminator import MultiScaleDiscriminator
 from mapreel.core.vid2vid.evaluate import evaluate
 from mapreel.core.vid2vid.inputs import ClassTable, tensor_to_picture
 from mapreel.core.vid2vid.models import LOG_FILE
+from mapreel.core.vid2vid.oasis import SegmentationDiscriminator
 from mapreel.core.vid2vid.streams import CropStream
 from mapreel.core.vid2vid.train_job import run_train
 from mapreel.core.vid2vid.trainer import Trainer, TrainingPlan
@@ -59,6 +64,10 @@ def steady_rate(rate):
         return rate
 
     return at
+
+
+def small_pixel_critic(classes):
+    return SegmentationDiscriminator(classes, width=4, levels=2)
 
 
 def small_critic(channels_in, width=4):
@@ -224,6 +233,11 @@ def spoil_numbers(folder):
             lambda f: write_exr(f / "motion" / "1009.exr", np.zeros((24, 40, 2)), channels=("X", "Y")),
             MixedSizesError,
             "1009",
+        ),
+        (
+            lambda f: write_exr(f / "motion" / "1009.exr", np.full((48, 80, 2), np.nan), channels=("X", "Y")),
+            DamagedFileError,
+            "motion that is no number",
         ),
         (lambda f: (f / "instance" / "1009.png").unlink(), MissingInputError, "1009"),
         (lambda f: (f / "motion" / "1009.exr").unlink(), MissingInputError, "1009"),
@@ -439,6 +453,95 @@ def test_a_log_that_cannot_be_written_is_one_of_our_errors(shot, tmp_path, liste
     assert (tmp_path / CHECKPOINT_FILE).is_file()
 
 
+def test_a_device_without_enough_memory_is_told_and_nothing_is_lost(shot, tmp_path, monkeypatch, listener):
+    made = make_trainer(tmp_path, shot, replace(PLAN, steps=5, checkpoint_every=2))
+    sound = made.train_step
+
+    def full_at_three(streams):
+        if made.step == 3:
+            raise torch.OutOfMemoryError("out of memory")
+        return sound(streams)
+
+    monkeypatch.setattr(made, "train_step", full_at_three)
+    with pytest.raises(MapreelError, match="not enough memory to train this network; close other programs"):
+        made.run(listener())
+    resumed = make_trainer(tmp_path, shot, replace(PLAN, steps=4))
+    resumed.resume()
+    assert resumed.step == 2
+    with (tmp_path / LOG_FILE).open("a") as log:
+        log.write('{"step": 4, "l')  # as a kill leaves it
+    resumed.run(listener())
+    steps = [json.loads(line)["step"] for line in (tmp_path / LOG_FILE).read_text().splitlines()]
+    assert steps == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        ({}, {"temporal": 1.0}, "patch instead of patch and temporal"),
+        ({"critic": Critic.OASIS}, {}, "oasis instead of patch"),
+    ],
+)
+def test_a_checkpoint_of_other_critics_is_refused(shot, tmp_path, before, now, said):
+    make_trainer(tmp_path, shot, replace(PLAN, **before)).save()
+    with pytest.raises(ModelMismatchError, match=f"was trained with other critics .{said}.*--critic and --teacher"):
+        make_trainer(tmp_path, shot, replace(PLAN, **now)).resume()
+
+
+@pytest.mark.parametrize("changes", [{"temporal": 0.7}, {"critic": Critic.OASIS}])
+def test_other_critics_train_and_go_on_exactly(shot, tmp_path, changes, monkeypatch):
+    monkeypatch.setattr(adversary, "SegmentationDiscriminator", small_pixel_critic)
+    plan = replace(PLAN, **changes)
+    made = make_trainer(tmp_path, shot, plan)
+    random = np.random.default_rng(4)
+    followed = [made._stream(random) for _ in range(2)]
+    terms = [made.train_step(followed) for _ in range(6)]
+    assert all(np.isfinite(list(t.values())).all() for t in terms)
+    assert ("matching" in terms[0]) == (plan.critic is Critic.PATCH)
+    assert any(t.get("temporal_matching", 0) > 0 for t in terms) == (plan.temporal > 0)
+    made.save()
+    resumed = make_trainer(tmp_path, shot, plan)
+    resumed.resume()
+    assert_same(state(made), state(resumed))
+
+
+def test_streams_grow_over_the_training():
+    plan = TrainingPlan(steps=100, lengths=(6, 12, 24, 28))
+    assert [plan.longest(step) for step in (0, 24, 25, 49, 50, 74, 75, 99, 100)] == [6, 6, 12, 12, 24, 24, 28, 28, 28]
+
+
+# --- sample sheets ----------------------------------------------------------------------------------------------
+
+
+def test_a_sample_sheet_shows_maps_truth_and_result(shot, tmp_path):
+    made = make_trainer(tmp_path, shot)
+    path = samples.write_samples(tmp_path, 7, made.averaged, [shot], CPU)
+    assert path == tmp_path / "samples" / "step_0000007.png"
+    sheet = read_color(path)
+    assert sheet.shape == (3 * 48 + 2 * 4, 3 * 80 + 2 * 4, 3)
+    for row, index in enumerate((6, 20, 33)):
+        cells = [sheet[52 * row : 52 * row + 48, 84 * column : 84 * column + 80] for column in range(3)]
+        assert np.array_equal(cells[1], shot.colors[index])
+        assert np.array_equal(cells[2], samples.draw_frame(made.averaged, shot, index, CPU))
+        painted = {tuple(np.median(cells[0][shot.classes[index] == kind], axis=0)) for kind in range(4)}
+        assert len(painted) == 4
+        assert not cells[0][instance_edges(shot.instances[index])].any()
+
+
+def test_only_the_latest_sheets_stay(shot, tmp_path):
+    generator = make_trainer(tmp_path, shot).averaged
+    for step in (250, 500, 9750, 10000, 10250, 10500, 10750):
+        samples.write_samples(tmp_path, step, generator, [shot], CPU)
+    kept = sorted(p.name for p in (tmp_path / "samples").iterdir())
+    assert kept == [f"step_{n:07d}.png" for n in (9750, 10000, 10250, 10500, 10750)]
+
+
+def test_a_large_picture_is_scaled_down_for_its_sheet(shot, tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "WIDEST_PX", 40)
+    sheet = samples.sample_sheet(make_trainer(tmp_path, shot).averaged, [shot, shot], CPU)
+    assert sheet.shape == (3 * 24 + 2 * 4, 3 * 40 + 2 * 4, 3)
+
+
 # --- the whole job ----------------------------------------------------------------------------------------------
 
 
@@ -448,7 +551,7 @@ def trained(street, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained") / "my street"
     with pytest.MonkeyPatch.context() as patch:
         small = {"widths": (8, 16, 24), "blocks": (1, 1, 1)}
-        patch.setattr(train_job, "GeneratorConfig", lambda **known: GeneratorConfig(**known, **small))
+        patch.setattr(training_data, "GeneratorConfig", lambda **known: GeneratorConfig(**known, **small))
         patch.setattr(trainer, "_rate", steady_rate(8.0))
         patch.setattr(adversary, "MultiScaleDiscriminator", small_critic)
         torch.set_num_threads(1)
@@ -505,6 +608,21 @@ def test_the_truth_has_no_distance_to_itself(trained, maps, tmp_path, monkeypatc
     figures = evaluate(str(trained[0] / "model"), shot, LPIPS)
     assert figures.lpips == pytest.approx(0, abs=1e-6)
     assert figures.flicker == figures.flicker_truth
+
+
+def test_every_checkpoint_has_its_sheet(trained):
+    assert sorted(p.name for p in (trained[0] / "samples").iterdir()) == ["step_0000040.png", "step_0000042.png"]
+
+
+def test_two_frames_are_enough_and_one_is_not(maps, tmp_path, listener, monkeypatch):
+    small = {"widths": (8, 16), "blocks": (0, 0)}
+    monkeypatch.setattr(training_data, "GeneratorConfig", lambda **known: GeneratorConfig(**known, **small))
+    two = maps(tmp_path / "two", (1, 2), color=True)
+    assert run_train([two], tmp_path / "out", steps=3, context=listener())["steps"] == 3
+    one = maps(tmp_path / "one", (1,), color=True)
+    with pytest.raises(MissingInputError, match="has 1 frames that are in both color and label; give at least two"):
+        run_train([one], tmp_path / "none", steps=3, context=listener())
+    assert not (tmp_path / "none").exists()
 
 
 def test_data_must_be_given(tmp_path, listener):
