@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from mapreel.core.media.warping import agreement, compose
 from mapreel.core.vid2vid.shot import Shot
 
-LONGEST_GAP = 5
-LARGEST_LOSS = 0.10
+LONGEST_GAP = 6
+LARGEST_LOSS = 0.12
 """Share of pixels that may be lost before a key frame is due."""
 
 

@@ -51,7 +51,7 @@ def test_a_still_shot_has_the_longest_gaps(maps, opened, tmp_path):
             (shot / kind / f"{number:04d}.png").write_bytes((shot / kind / "0001.png").read_bytes())
     for number in range(1, 15):
         write_exr(shot / "motion" / f"{number:04d}.exr", np.zeros((48, 80, 2)), channels=("motion.X", "motion.Y"))
-    assert keys_of(opened(shot)) == [0, 5, 10, 13]
+    assert keys_of(opened(shot)) == [0, 6, 12, 13]
     assert keys_of(opened(shot), end=3) == [0, 3]
 
 
