@@ -138,7 +138,7 @@ def _render_and_training(
         request = draft_request(folder / "idle", 1, model).as_render()
         client.submit(replace(request, frames=None, quality=Quality.FULL, out=str(folder / f"take{number}")))
     data, out = _training_data(folder, pictures), folder / "training"
-    words = ["train", "teacher", "--data", str(data), "--out", str(out), "--steps", str(ENDLESS_STEPS)]
+    words = ["train", "student", "--data", str(data), "--out", str(out), "--steps", str(ENDLESS_STEPS)]
     with (folder / "training.txt").open("wb") as log:
         training = subprocess.Popen([sys.executable, "-m", "mapreel.core.cli", *words], stdout=log, stderr=log)
     try:
