@@ -21,7 +21,7 @@ from mapreel.core.vid2vid.checkpoint import save_model
 from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.dataset import TrainingShot, check_shots
 from mapreel.core.vid2vid.inputs import ClassTable, tensor_to_picture
-from mapreel.core.vid2vid.looks import VARIETY, gather_looks
+from mapreel.core.vid2vid.looks import gather_looks
 from mapreel.core.vid2vid.losses import Verdicts, carried, grid_print, in_between, steadiness
 from mapreel.core.vid2vid.models import MODEL_FILE
 from mapreel.core.vid2vid.network import Generator
@@ -317,7 +317,7 @@ class Trainer:
             name=name,
             generator=self.averaged,
             table=self.table,
-            looks=gather_looks([(s.means, s.pixels) for s in self.shots], 1.0 if self.config.trust else VARIETY),
+            looks=gather_looks([(s.means, s.pixels) for s in self.shots]),
             licence=licence,
             story={**story, "steps": str(self.step)},
         )
