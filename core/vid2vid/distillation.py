@@ -55,7 +55,7 @@ class Teacher:
             composite = load_teacher(name)
             network = composite.generator.to(device)
             own, self.sha256 = composite.table, composite.sha256
-            self._draw: Draw = lambda *given: _composite_frame(network, device, *given)
+            self._draw: Draw = lambda *given: composite_frame(network, device, *given)
         else:
             model = load_model(name)
             generator = model.generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -145,7 +145,7 @@ def _condition(shot: TrainingShot, index: int) -> NDArray[np.float32] | None:
 
 
 @torch.no_grad()
-def _composite_frame(
+def composite_frame(
     network: CompositeGenerator, device: torch.device, shot: TrainingShot, index: int, made: Frames, fresh: bool
 ) -> Frames:
     """By the paper's network, which is given the first frames as the paper gives them: true."""

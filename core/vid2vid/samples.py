@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -31,9 +32,18 @@ WIDEST_PX = 512
 _GAP_PX = 4
 
 
+Draw = Callable[[TrainingShot, int], NDArray[np.uint8]]
+"""Makes frame `index` [H, W, 3] sRGB of a shot."""
+
+
 def write_samples(
     folder: Path, step: int, generator: Generator, shots: list[TrainingShot], device: torch.device
 ) -> Path:
+    """Write `samples/step_0000250.png`, what a generator of ours makes; see `write_sheet`."""
+    return write_sheet(folder, step, sample_sheet(generator, shots, device))
+
+
+def write_sheet(folder: Path, step: int, sheet: NDArray[np.uint8]) -> Path:
     """Write `samples/step_0000250.png` into the training's folder and remove all but the latest few.
 
     Raises:
@@ -42,7 +52,7 @@ def write_samples(
     path = folder / FOLDER / f"step_{step:07d}.png"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_png(path, sample_sheet(generator, shots, device))
+        write_png(path, sheet)
         for old in sorted(path.parent.glob("step_*.png"))[:-KEPT]:
             old.unlink(missing_ok=True)
     except OSError as exc:
@@ -51,12 +61,17 @@ def write_samples(
 
 
 def sample_sheet(generator: Generator, shots: list[TrainingShot], device: torch.device) -> NDArray[np.uint8]:
+    """The sheet [H, W, 3] sRGB of a generator of ours; see `drawn_sheet`."""
+    return drawn_sheet(shots, lambda shot, index: draw_frame(generator, shot, index, device))
+
+
+def drawn_sheet(shots: list[TrainingShot], draw: Draw) -> NDArray[np.uint8]:
     """The sheet [H, W, 3] sRGB: a row for each of a few frames, from all shots and from all of their length."""
     rows = []
     for row in range(ROWS):
         shot = shots[row * len(shots) // ROWS]
         index = (2 * row + 1) * len(shot) // (2 * ROWS)
-        rows.append([_painted(shot, index), shot.colors[index], draw_frame(generator, shot, index, device)])
+        rows.append([_painted(shot, index), shot.colors[index], draw(shot, index)])
     gap = np.uint8(255)
     return _stack([_stack([_small(p) for p in row], 1, gap) for row in rows], 0, gap)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mapreel.core.contract.errors import InputError, ModelMismatchError
@@ -20,6 +21,7 @@ from mapreel.core.contract.progress import JobContext
 from mapreel.core.quality import LpipsSqueeze
 from mapreel.core.vid2vid.dataset import TrainingShot
 from mapreel.core.vid2vid.discriminator import MultiScaleDiscriminator
+from mapreel.core.vid2vid.distillation import composite_frame
 from mapreel.core.vid2vid.inputs import ClassTable
 from mapreel.core.vid2vid.looks import gather_looks
 from mapreel.core.vid2vid.losses import Verdicts, carried, feature_matching
@@ -27,6 +29,7 @@ from mapreel.core.vid2vid.models import LOG_FILE, MODEL_FILE
 from mapreel.core.vid2vid.paper_config import PaperConfig
 from mapreel.core.vid2vid.paper_network import FLOW_PX, CompositeFrame, CompositeGenerator
 from mapreel.core.vid2vid.precision import fast_precision
+from mapreel.core.vid2vid.samples import drawn_sheet, write_sheet
 from mapreel.core.vid2vid.teacher_losses import critic_squares, generator_squares, trusted_share, weighted_l1
 from mapreel.core.vid2vid.teacher_model import save_teacher
 from mapreel.core.vid2vid.teacher_streams import SPACINGS, Clip, SequenceSample, SequenceStream, joined
@@ -120,7 +123,15 @@ class TeacherTrainer:
         """Train to the end; raises as `train_to_the_end`. A sequence that a stop has cut is not gone on with."""
         self._random.bit_generator.state = np.random.default_rng([self.plan.seed, self.step]).bit_generator.state
         self._left = 0
-        train_to_the_end(self, context)
+        train_to_the_end(self, context, draw=self.draw_samples)
+
+    def draw_samples(self) -> None:
+        """Write the sample sheet of this step: single frames on the true ones before them. Raises OutputError."""
+
+        def draw(shot: TrainingShot, index: int) -> NDArray[np.uint8]:
+            return composite_frame(self.averaged, self.device, shot, index, shot.colors, True)
+
+        write_sheet(self.folder, self.step, drawn_sheet(self.shots, draw))
 
     # --- one step -----------------------------------------------------------------------------------------------
 

@@ -197,6 +197,7 @@ def test_training_logs_stops_and_goes_on(shot, tmp_path):
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
     assert {"adversarial", "matching", "flow", "warp", "mask", "critic", "seconds"} <= lines[-1].keys()
     assert all(math.isfinite(value) for value in lines[-1].values())
+    assert [p.name for p in sorted((tmp_path / "samples").iterdir())] == ["step_0000003.png", "step_0000006.png"]
 
 
 def test_training_refuses_another_network(shot, tmp_path):
