@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -134,7 +135,8 @@ def _train(out: Path, work: Callable[..., dict[str, Any]], *, as_json: bool, **o
                 result = work(context=context, story=story, **options)
         except CancelledError as exc:
             raise Interrupted(f"cancelled; a checkpoint stands in {out}", "add --resume to go on") from exc
-    console.result(result, [f"trained {result['steps']} steps", str(result["model"])])
+    if os.environ.get("RANK", "0") == "0":  # of several processes that torchrun started, the first speaks
+        console.result(result, [f"trained {result['steps']} steps", str(result["model"])])
 
 
 def _check_paths(data: list[Path], out: Path) -> None:

@@ -538,7 +538,7 @@ def test_only_the_latest_sheets_stay(shot, tmp_path):
 
 def test_a_large_picture_is_scaled_down_for_its_sheet(shot, tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "WIDEST_PX", 40)
-    sheet = samples.sample_sheet(make_trainer(tmp_path, shot).averaged, [shot, shot], CPU)
+    sheet = read_color(samples.write_samples(tmp_path, 1, make_trainer(tmp_path, shot).averaged, [shot, shot], CPU))
     assert sheet.shape == (3 * 24 + 2 * 4, 3 * 40 + 2 * 4, 3)
 
 
