@@ -78,9 +78,18 @@ def compare(
     rivals = contenders(what.model, what.teacher)
     note("counting and timing the networks")
     networks = _networks(rivals, truth.color.size)
-    conditions = {}
+    conditions: dict[str, Any] = {}
+    made: dict[tuple[str, bool, bool], Take] = {}
     for condition in what.conditions:
-        conditions[condition.value] = _under(condition, what, rivals, networks, truth, judges, folder, show, note)
+        takes = {}
+        for rival in rivals:
+            # the paper's network reads no motion: with it and without it the frames are the same
+            told = (rival.name, condition.has_frames, condition.has_motion and not rival.is_teacher)
+            if told not in made:
+                note(f"{condition.value}: {rival.name} renders")
+                made[told] = render_take(rival, what.shot, condition, folder / f"{condition.value}-{rival.name}", show)
+            takes[rival.name] = made[told]
+        conditions[condition.value] = _under(condition, what, takes, networks, truth, judges, note)
     story = {"frames": len(numbers), "scored": len(truth.scored), "every": what.every}
     return {"shot": story, "networks": {n: f for n, (_, f) in networks.items()}, "conditions": conditions}
 
@@ -109,18 +118,12 @@ def _cost_figures(macs: Macs) -> dict[str, float]:
 def _under(
     condition: Condition,
     what: Comparison,
-    rivals: tuple[Contender, ...],
+    takes: dict[str, Take],
     networks: Mapping[str, tuple[Macs, dict[str, float]]],
     truth: TrueShot,
     judges: Judges,
-    folder: Path,
-    show: Callable[[Progress], None],
     note: Callable[[str], None],
 ) -> dict[str, Any]:
-    takes: dict[str, Take] = {}
-    for rival in rivals:
-        note(f"{condition.value}: {rival.name} renders")
-        takes[rival.name] = render_take(rival, what.shot, condition, folder / f"{condition.value}-{rival.name}", show)
     sequences = {name: take.pictures() for name, take in takes.items()}
     note(f"{condition.value}: scoring {len(truth.scored)} frames")
     scores = score(truth, {"paint": paint(what.model, what.shot), **sequences}, judges)

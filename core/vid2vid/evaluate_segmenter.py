@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def train_segmenter(
         for group in optimiser.param_groups:
             group["lr"] = _RATE * (1.0 - step / steps) * min(1.0, (step + 1) / 20)
         pictures, labels = frames.batch(step)
-        loss = F.cross_entropy(network(pictures), labels)
+        loss = F.cross_entropy(network(pictures), labels, weight=frames.weights)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -122,7 +123,14 @@ class _Frames:
         chosen = rng.sample(self._all, min(_KEPT, len(self._all)))
         self._kept = [(shot[0].read(n), shot[1].read(n)) for shot, n in chosen]
         spread = rng.sample(self._all, min(200, len(self._all)))
-        self.ids = tuple(sorted({int(i) for shot, n in spread for i in np.unique(shot[1].read(n))}))
+        counts: Counter[int] = Counter()
+        for shot, n in spread:
+            found, pixels = np.unique(shot[1].read(n), return_counts=True)
+            counts.update(dict(zip(found.tolist(), pixels.tolist(), strict=True)))
+        self.ids = tuple(sorted(counts))
+        rarity = torch.tensor([counts[i] for i in self.ids], dtype=torch.float32).rsqrt()
+        self.weights = rarity / rarity.mean()
+        """Of each class in the loss: a person is a few pixels and as much of a class as the road."""
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """[N, 3, h, w] 0..1 and class indices [N, h, w]; pixels of other classes are -100 and teach nothing."""

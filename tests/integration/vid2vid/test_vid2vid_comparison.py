@@ -22,6 +22,12 @@ from mapreel.core.vid2vid.evaluate_inbetweens import compare_in_betweens
 from mapreel.core.vid2vid.evaluate_scores import Judges, open_truth, score
 from mapreel.core.vid2vid.evaluate_segmenter import Segmenter
 from mapreel.core.vid2vid.evaluate_takes import Contender, contenders, render_take, request_for
+from mapreel.core.vid2vid.inputs import ClassTable
+from mapreel.core.vid2vid.looks import SAMPLES, Looks
+from mapreel.core.vid2vid.models import MODEL_FILE
+from mapreel.core.vid2vid.paper_config import PaperConfig
+from mapreel.core.vid2vid.paper_network import CompositeGenerator
+from mapreel.core.vid2vid.teacher_model import save_teacher
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 LPIPS = SHARED / "networks" / "lpips_squeeze.safetensors"
@@ -52,6 +58,19 @@ def judges() -> Judges:
 @pytest.fixture
 def short(maps, tmp_path) -> Path:
     return maps(tmp_path / "short", range(1001, 1001 + FRAMES), color=True)
+
+
+@pytest.fixture
+def teacher(tmp_path) -> Path:
+    torch.manual_seed(2)
+    config = PaperConfig(width=80, height=48, classes=4, edges=True, ngf=2)
+    table = ClassTable((0, 1, 5, 9), ("sky", "road", "car", "person"))
+    made = CompositeGenerator(config)
+    looks = Looks(np.zeros((4, 3), np.float32), np.zeros((4, SAMPLES, 3), np.float32), np.zeros(4, np.int32))
+    (tmp_path / "teacher").mkdir()
+    file = tmp_path / "teacher" / MODEL_FILE
+    save_teacher(file, name="old", generator=made, table=table, looks=looks, licence="CC0-1.0", story={})
+    return tmp_path / "teacher"
 
 
 def test_true_frames_score_best(short, judges):
@@ -118,12 +137,13 @@ def test_a_take_knows_its_keys_and_times(short, model, judges, tmp_path):
     assert compare_in_betweens(truth, every_frame, every_frame.pictures(), judges, every=1) is None
 
 
-def test_side_by_side(short, model, judges, tmp_path, monkeypatch):
+def test_side_by_side(short, model, teacher, judges, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate_comparison, "load_judges", lambda *_: judges)
     what = Comparison(
         model=str(model),
         shot=short,
         lpips=tmp_path / "not read",
+        teacher=teacher,
         conditions=(Condition.MOTION,),
         every=4,
         pictures=tmp_path / "pictures",
@@ -135,7 +155,10 @@ def test_side_by_side(short, model, judges, tmp_path, monkeypatch):
     assert networks[PAPER_TEACHER]["thop_gmacs_key_frame"] == pytest.approx(1254, rel=0.01)
     assert networks[PAPER_STUDENT]["true_gmacs_key_frame"] == pytest.approx(259, rel=0.01)
     assert networks["fast"]["network_frames_per_second"] > 0
-    for name in ("full", "fast", "draft"):
+    assert networks["teacher"]["parameters_m"] < networks[PAPER_TEACHER]["parameters_m"]
+    assert figures["fast"]["lpips_over_teacher"] == figures["fast"]["lpips"] / figures["teacher"]["lpips"]
+    assert figures["teacher"]["key_share"] == 1.0
+    for name in ("teacher", "full", "fast", "draft"):
         assert {"psnr_db", "lpips", "kid", "sharpness", "miou", "warping_error", "p99_ms"} <= figures[name].keys()
         over = figures[name]["lpips"] / figures["paint"]["lpips"]
         assert figures[name]["lpips_over_paint"] == pytest.approx(over)
@@ -143,7 +166,7 @@ def test_side_by_side(short, model, judges, tmp_path, monkeypatch):
     assert mean == pytest.approx(key)
     assert figures["fast"]["true_gmacs_mean_frame"] < key
     assert figures[PAPER_STUDENT]["key_share"] == figures["fast"]["key_share"]
-    assert figures["pictures"]["order"] == ["full", "fast", "draft", "truth"]
+    assert figures["pictures"]["order"] == ["teacher", "full", "fast", "draft", "truth"]
     for file in figures["pictures"]["files"]:
         assert read_color(tmp_path / "pictures" / file).size
     from mapreel.core.commands.bench_tables import comparison_lines
