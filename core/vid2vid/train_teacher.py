@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
-from mapreel.core.contract.errors import InputError
+from mapreel.core.contract.errors import InputError, UsageError
 from mapreel.core.contract.progress import JobContext
 from mapreel.core.device import pick_device
 from mapreel.core.quality import lpips_squeeze
@@ -54,11 +55,14 @@ def run_train_teacher(
 
     Raises:
         InputError: the data cannot be used.
+        UsageError: torchrun started several processes.
         MissingInputError: there is no training in `out` to `resume`.
         ModelMismatchError: the training to `resume` has another network or other classes.
         OutputExistsError: there is a training in `out` and `resume` was not asked for.
         CancelledError: the context asked for it; a checkpoint is written first.
     """
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UsageError("a teacher is trained in one process", "start it without torchrun")
     refuse_folder(out, resume=resume)
     if not data:
         raise InputError("no training data is given", "give at least one folder with color and label")

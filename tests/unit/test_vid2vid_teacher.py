@@ -32,6 +32,7 @@ from mapreel.core.vid2vid.teacher_losses import critic_squares, generator_square
 from mapreel.core.vid2vid.teacher_model import load_teacher, save_teacher
 from mapreel.core.vid2vid.teacher_streams import SequenceStream, joined
 from mapreel.core.vid2vid.teacher_trainer import TeacherPlan, TeacherTrainer
+from mapreel.core.vid2vid.train_teacher import run_train_teacher
 
 H, W, FRAMES = 16, 32, 9
 TABLE = ClassTable((0, 5), ("ground", "box"))
@@ -215,6 +216,14 @@ def test_training_refuses_sizes(shot, tmp_path):
     plan = TeacherPlan(steps=1, crop_px=(8, 8))
     with pytest.raises(InputError, match="8x8"):
         TeacherTrainer(tmp_path, CONFIG, plan, [shot], TABLE, torch.device("cpu"))
+
+
+def test_training_refuses_what_it_cannot_use(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="no training data"):
+        run_train_teacher([], tmp_path, steps=1, context=Context())
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="one process"):
+        run_train_teacher([tmp_path], tmp_path, steps=1, context=Context())
 
 
 def test_training_learns_the_motion(shot, tmp_path):
