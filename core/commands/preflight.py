@@ -17,6 +17,7 @@ from mapreel.core.contract.takes import is_file_take
 if TYPE_CHECKING:
     from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, RenderRequest, VerifyRequest
     from mapreel.core.vid2vid.config import GeneratorConfig
+    from mapreel.core.vid2vid.paper_config import PaperConfig
 
 HEADERS = 2000  # a shot; of a longer sequence the job itself reads the headers
 LARGEST_HEADER_BYTES = 1 << 20  # classes, config and story of a model are some kilobytes
@@ -65,12 +66,17 @@ def check_palette(request: RenderRequest, name: str) -> None:
         )
 
 
-def _config(model: Path) -> GeneratorConfig | None:
-    """The config in a model's header; None for the paper's networks and what cannot be read, as the job then says."""
+def _config(model: Path) -> GeneratorConfig | PaperConfig | None:
+    """The config in a model's header; None for one that cannot be read, as the job then says."""
     from mapreel.core.vid2vid.config import config_from_dict
+    from mapreel.core.vid2vid.models import holds_teacher
+    from mapreel.core.vid2vid.paper_config import paper_config_from_dict
 
     try:
-        return config_from_dict(json.loads(_header(model)["config"]), file=str(model))
+        values = json.loads(_header(model)["config"])
+        if holds_teacher(model):
+            return paper_config_from_dict(values, file=str(model))
+        return config_from_dict(values, file=str(model))
     except (OSError, ValueError, LookupError, TypeError, RecursionError, ModelError):
         return None
 

@@ -38,8 +38,12 @@ def drawn_points(subject: Subject, points: NDArray[np.float32], size_px: tuple[i
 
 
 def source_numbers(config: GeneratorConfig | PaperConfig | None, source: str) -> tuple[int, ...]:
-    """Frame numbers of the maps on disk; landmark arrays count from 1. Raises what the readers raise."""
-    if config is not None and config.task != "city" and are_landmarks(source):
+    """Frame numbers of the maps on disk; landmark arrays count from 1.
+
+    Raises ModelMismatchError for landmarks where label maps are read, and what the readers raise.
+    """
+    if are_landmarks(source):
+        _refuse(config is None or config.task == "city", source, "landmarks", "label maps")
         return read_landmarks(source).numbers
     return find_sequence(source).numbers
 
