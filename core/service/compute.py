@@ -8,6 +8,7 @@ the channel closes: a compute process without its service must not go on writing
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 BEAT_S = 1.0
 LOCK_WAIT_S = 30.0
+AUTOGROUP = Path("/proc/self/autogroup")
 ORPHANED = 70  # exit code when the service is gone
 REPORT_S = 0.05  # progress is told at most this often
 
@@ -200,6 +202,14 @@ def _our_fault(exc: Exception) -> InternalError:
     return InternalError(what[:500], remedy, detail="".join(traceback.format_exception(exc))[-8000:])
 
 
+def _give_way(nice: int) -> None:
+    """Take a lower priority, for the whole session: where Linux shares cores between sessions first (desktops do), the
+    nice value of a process in a session of its own would count for nothing."""
+    total = os.nice(nice)
+    with contextlib.suppress(OSError):  # another system, or a kernel without
+        AUTOGROUP.write_text(str(total), "ascii")
+
+
 def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="mapreel.core.service.compute")
     parser.add_argument("--channel", nargs=2, required=True, metavar=("READ", "WRITE"))
@@ -215,7 +225,7 @@ def main(words: list[str] | None = None) -> int:
     options = _arguments(words)
     channel = open_inherited(*options.channel)
     if sys.platform != "win32" and options.nice:  # on Windows the supervisor sets the priority class
-        os.nice(options.nice)
+        _give_way(options.nice)
     try:
         lock = hold_lock(options.lock, wait_s=options.lock_wait)
     except LockTimeoutError:

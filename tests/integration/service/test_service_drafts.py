@@ -66,6 +66,17 @@ def test_a_draft_comes_as_pixels_from_a_warm_process_that_is_not_niced(shared):
         assert client.wait(client.submit(shared.request()).id).result["pid"] != status["interactive_pid"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no sessions that share cores")
+def test_the_batch_process_gives_way_with_its_whole_session(shared):
+    with shared.client() as client:
+        drawn = client.draft(sketch(shared, 1)).facts
+        done = client.wait(client.submit(shared.request(frames=1)).id).result
+    for facts in (drawn, done):
+        told = Path(f"/proc/{facts['pid']}/autogroup").read_text().split()
+        assert int(told[-1]) == (facts["nice"] if facts is done else 0)
+    assert done["nice"] > drawn["nice"]
+
+
 def test_a_large_picture_comes_whole(shared):
     with shared.client() as client:
         frame = client.draft(sketch(shared, 7, size=[4096, 2160]))
