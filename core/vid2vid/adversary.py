@@ -31,7 +31,7 @@ CLIP_CHANNELS = 3 + 4 + 4
 
 
 class Critic(StrEnum):
-    """Kinds of critics of single frames; docs/decisions/0007-training.md says which was better."""
+    """Kinds of critics of single frames; docs/decisions/0007-training.md says what is known of them."""
 
     PATCH = "patch"
     OASIS = "oasis"
