@@ -58,7 +58,7 @@ def render(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Frames a second of the bundled shot; with --shot, cost, speed and quality of all ways to render, side by side."""
+    """Speed of rendering; with --shot, cost and quality as well."""
     _check(
         shot,
         {
@@ -136,7 +136,7 @@ def segmenter(
     steps: Annotated[int, typer.Option(metavar="N", min=1, help="Steps to learn.")] = 1500,
     as_json: Json = False,
 ) -> None:
-    """Train the small network that reads label maps out of pictures, for the mIoU of `bench render`."""
+    """Train what reads label maps out of pictures, for the mIoU."""
     from mapreel.core.contract.progress import Progress
     from mapreel.core.local import wait_calmly
 

@@ -41,7 +41,7 @@ def prepare(
     frames: Frames = None,
     as_json: Json = False,
 ) -> None:
-    """Pack a shot into a data set to train on: every file decoded once, every frame there on both sides."""
+    """Pack a shot into a data set to train on, decoded once."""
     from mapreel.core.commands.submission import Interrupted, on_interrupt
     from mapreel.core.local import LocalContext
     from mapreel.core.vid2vid.config import TASKS
@@ -86,7 +86,7 @@ def score(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Render data sets from their maps alone and compare with their true frames."""
+    """Render data sets from their maps, compare with their frames."""
     from dataclasses import asdict
 
     from mapreel.core.commands.console import table

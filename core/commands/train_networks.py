@@ -49,7 +49,7 @@ def student(
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
-    """Train the small network that renders in full, fast and draft quality."""
+    """Train the network of full, fast and draft quality."""
     _check_paths(data, out)
     if teacher is not None:
         from mapreel.core.vid2vid.models import find_model
@@ -97,7 +97,7 @@ def teacher(
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
-    """Train the paper's large network: what --quality teacher renders with and a student may learn from."""
+    """Train the paper's network, which a student may learn from."""
     _check_paths(data, out)
     branch, crop_px = _ids(foreground), _size(crop)
 

@@ -40,7 +40,8 @@ class Rule:
 PIXELS = frozenset({"numpy", "cv2", "OpenImageIO", "av"})
 HEAVY = PIXELS | {"torch", "safetensors", "constriction"}
 WEB = frozenset({"starlette", "uvicorn", "typer", "PyQt6"})  # rich is not here: structlog loads it by itself
-HALF = ("core.contract", "core.media", "core.device", "core.quality")
+QUALITY = ("core.quality", "core.quality_kid", "core.quality_video")
+HALF = ("core.contract", "core.media", "core.device", *QUALITY)
 
 RULES = {
     "core.contract": Rule((), frozenset()),
@@ -50,6 +51,8 @@ RULES = {
     "core.service": Rule(("core.contract", "core.settings", "core.logs"), None, HEAVY | {"typer", "PyQt6"}),
     "core.device": Rule(("core.contract",), None, WEB | {"cv2", "OpenImageIO", "av"}),
     "core.quality": Rule(("core.contract", "core.device"), None, WEB | {"cv2", "OpenImageIO", "av"}),
+    "core.quality_kid": Rule(("core.contract", "core.device", "core.quality"), None, WEB | {"OpenImageIO", "av"}),
+    "core.quality_video": Rule(("core.contract", "core.media", "core.quality"), None, WEB),
     "core.settings": Rule(("core.contract",), None, HEAVY | WEB),
     "core.logs": Rule(("core.contract", "core.settings"), None, HEAVY | WEB),
     "core.runners": Rule(("core.contract",), None, HEAVY | WEB),
