@@ -22,6 +22,7 @@ from mapreel.core.media.movies import MovieWriter, movie_info
 from mapreel.core.vid2vid.checkpoint import Model, load_model
 from mapreel.core.vid2vid.conditions import source_digits
 from mapreel.core.vid2vid.keyframes import LONGEST_GAP
+from mapreel.core.vid2vid.lanes import Lanes, can_part
 from mapreel.core.vid2vid.reference import carried_over
 from mapreel.core.vid2vid.renderer import Memory, RenderedFrame, Renderer
 from mapreel.core.vid2vid.shot import Shot, open_shot
@@ -150,10 +151,13 @@ class _RenderJob:
         """Missing frames in order, whole segments at a time; a segment stops after its last missing frame."""
         memory: Memory | None = None
         before: Segment | None = None
-        for segment in self.shot.timeline.segments(missing):
+        wanted = [(segment, self._last(segment, missing)) for segment in self.shot.timeline.segments(missing)]
+        if isinstance(self.renderer, Renderer) and can_part(self.shot, self.quality, self.renderer.device):
+            yield from self._side_by_side(Lanes(self.shot, self.renderer, wanted, self.context.check), wanted, missing)
+            return
+        for segment, last in wanted:
             self.files.anchors.add(self.shot.timeline.numbers[segment.start])
             self.files.describe(self.shot.planned, self.notes)  # before the first frame: a kill must not lose it
-            last = max(n for n in self.shot.timeline.numbers[segment.start : segment.end] if n in missing)
             carried = memory if before is not None and before.end == segment.start else None
             rendering = self.renderer.render(self.shot, segment, self.quality, carried)
             memory = None
@@ -163,6 +167,23 @@ class _RenderJob:
             finally:  # also when cancelled: which of the finished frames are keys is known now only
                 self.files.describe(self.shot.planned, self.notes)
             before = segment
+
+    def _last(self, segment: Segment, missing: set[int]) -> int:
+        return max(n for n in self.shot.timeline.numbers[segment.start : segment.end] if n in missing)
+
+    def _side_by_side(
+        self, lanes: Lanes, wanted: list[tuple[Segment, int]], missing: set[int]
+    ) -> Generator[RenderedFrame]:
+        with closing(lanes):
+            for segment, last in wanted:
+                self.files.anchors.add(self.shot.timeline.numbers[segment.start])
+                self.files.describe(self.shot.planned, self.notes)
+                try:
+                    with closing(lanes.next()) as rendering:
+                        yield from self._segment(rendering, segment, last, missing)
+                finally:
+                    self.files.describe(self.shot.planned, self.notes)
+            self.notes += [note for note in lanes.notes if note not in self.renderer.notes]
 
     def _segment(
         self, rendering: Generator[RenderedFrame, None, Memory | None], segment: Segment, last: int, missing: set[int]

@@ -77,6 +77,10 @@ class Shot:
         self._estimates: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
         self._ahead: dict[int, Future[FrameMaps]] = {}
 
+    def twin(self) -> Shot:
+        """The same shot with nothing read yet, for another thread."""
+        return Shot(self.model, self.labels, self.instances, self.motion, self.planned, self.timeline, self.references)
+
     @property
     def size_px(self) -> tuple[int, int]:
         """(H, W) of the maps."""
