@@ -131,12 +131,21 @@ def _train(out: Path, work: Callable[..., dict[str, Any]], *, as_json: bool, **o
         context = LocalContext(view.show)
         try:
             with on_interrupt(context.stop):
-                story = {"command": shlex.join(["mapreel", *sys.argv[1:]])}
+                story = {"command": shlex.join(["mapreel", *map(_without_folders, sys.argv[1:])])}
                 result = work(context=context, story=story, **options)
         except CancelledError as exc:
+            from mapreel.core.vid2vid.training_state import CHECKPOINT_FILE
+
+            if not (out / CHECKPOINT_FILE).exists():
+                raise Interrupted("cancelled before the first step", "start again without --resume") from exc
             raise Interrupted(f"cancelled; a checkpoint stands in {out}", "add --resume to go on") from exc
     if os.environ.get("RANK", "0") == "0":  # of several processes that torchrun started, the first speaks
         console.result(result, [f"trained {result['steps']} steps", str(result["model"])])
+
+
+def _without_folders(word: str) -> str:
+    """Absolute paths by their last part: a model that is handed on shall not tell where its maker keeps things."""
+    return Path(word).name if Path(word).is_absolute() else word
 
 
 def _check_paths(data: list[Path], out: Path) -> None:

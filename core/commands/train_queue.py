@@ -27,6 +27,7 @@ def queue(
     teacher: Annotated[
         str | None, typer.Option(metavar="NAME|DIR", help="A model whose frames are learnt too.")
     ] = None,
+    critic: Annotated[str, typer.Option(metavar="patch|oasis", help="Who judges the frames.")] = "patch",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -51,6 +52,7 @@ def queue(
         palette=palette if palette is None or MODEL_NAME.fullmatch(palette) else absolute(palette),
         perceptual=optional(perceptual),
         teacher=None if teacher is None else model_name(teacher),
+        critic=critic,
     )
     with ServiceClient() as client:
         job = client.submit(request)

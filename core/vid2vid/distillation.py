@@ -7,6 +7,7 @@ frames serves spatial and temporal distillation (Zhuo et al., ECCV 2022, section
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -103,8 +104,8 @@ def teach(teacher: Teacher, shots: list[TrainingShot], folder: Path, context: Jo
 
     taught = []
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-    for index, shot in enumerate(shots):
-        path = folder / FOLDER / f"{teacher.sha256[:16]}_{index}.npy"
+    for shot in shots:
+        path = folder / FOLDER / f"{teacher.sha256[:16]}_{_digest(shot)}.npy"
         frames = _kept(path, shot)
         if frames is None:
             frames = teacher.frames(shot, finished)
@@ -113,6 +114,14 @@ def teach(teacher: Teacher, shots: list[TrainingShot], folder: Path, context: Jo
             done += len(shot)
         taught.append(replace(shot, taught=frames))
     return taught
+
+
+def _digest(shot: TrainingShot) -> str:
+    """What the teacher's frames of a shot depend on: shots are given in any order, and several may be of one size."""
+    told = hashlib.sha256()
+    for part in (shot.colors, shot.classes, shot.instances, shot.motions):
+        told.update(b"" if part is None else np.ascontiguousarray(part).data)
+    return told.hexdigest()[:16]
 
 
 def _kept(path: Path, shot: TrainingShot) -> Frames | None:

@@ -28,6 +28,7 @@ from mapreel.core.vid2vid.checkpoint import load_model
 from mapreel.core.vid2vid.compensation import Picture, motion_to
 from mapreel.core.vid2vid.keyframes import LARGEST_LOSS, LONGEST_GAP
 from mapreel.core.vid2vid.models import find_model
+from mapreel.core.vid2vid.reference import LONGEST_CARRY
 from mapreel.core.vid2vid.reference_memory import Trail
 from mapreel.core.vid2vid.renderer import Memory, Renderer, to_pixels
 from mapreel.core.vid2vid.shot import Shot, open_shot
@@ -147,7 +148,7 @@ class View:
         self._pictures.move_to_end(number)
         most = max(2, KEPT_PICTURE_BYTES // drawn.picture.nbytes)
         while len(self._pictures) > most:
-            self._stamps.pop(self._pictures.popitem(last=False)[0], None)
+            self._pictures.popitem(last=False)
         return drawn, False
 
     def _drawn(self, shot: Shot, index: int, *, quick: bool) -> Drawn:
@@ -166,6 +167,8 @@ class View:
         earlier = [key for key in near if key < index and not self._pictures[shot.timeline.numbers[key]].quick]
         memory = self._memory(shot, earlier[0]) if earlier else None
         self._watch(shot, index, memory.index if memory else index)
+        for reference in shot.references.indices if shot.references else ():
+            self._watch(shot, reference, index if abs(reference - index) <= LONGEST_CARRY else reference)
         picture, after = self._renderer.render_frame(shot, index, memory)
         numbers = shot.timeline.numbers
         return Drawn(picture, True, numbers[memory.index] if memory else None, False, after.trail, numbers)
@@ -233,7 +236,8 @@ class View:
     def _forget_what_changed(self, number: int) -> None:
         """Open the maps anew when frames came or went; forget the pictures when references or maps near by changed."""
         folders, references = self._listing()
-        near = [n for n in self._stamps if abs(n - number) <= WATCHED_FRAMES]
+        far = bool(self._request.reference)  # what a reference shows of an instance is seen everywhere
+        near = [n for n in self._stamps if far or abs(n - number) <= WATCHED_FRAMES]
         changed = self._last is not None and any(self._stamps[n] != _stamps(self._last, n) for n in near)
         if changed or references != self._references:
             self._pictures.clear()

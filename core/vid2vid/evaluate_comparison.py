@@ -173,7 +173,7 @@ def _over(scores: Mapping[str, Mapping[str, float]], name: str) -> dict[str, flo
     found = {"lpips_over_paint": scores[name]["lpips"] / scores["paint"]["lpips"]}
     if name != "teacher" and "teacher" in scores:
         for figure in ("lpips", "kid", "warping_error", "sharpness"):
-            if scores["teacher"].get(figure):
+            if scores["teacher"].get(figure, 0.0) > 0 and scores[name][figure] > 0:  # an unbiased KID may be below 0
                 found[f"{figure}_over_teacher"] = scores[name][figure] / scores["teacher"][figure]
     return found
 

@@ -95,5 +95,6 @@ def join_ranks() -> Iterator[tuple[Ranks, torch.device]]:
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(days=1))
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size()), device
+        distributed.barrier()  # who leaves while others still talk to it breaks their connection
     finally:
         distributed.destroy_process_group()

@@ -182,7 +182,7 @@ def read_reference(path: Path, number: int) -> Picture:
 
 def linear_to_srgb(linear: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scene-linear light to sRGB 0..1; what is brighter than white or darker than black is cut (IEC 61966-2-1)."""
-    cut = np.clip(linear, 0.0, 1.0).astype(np.float64)
+    cut = np.clip(np.nan_to_num(linear, nan=0.0), 0.0, 1.0).astype(np.float64)
     return np.where(cut <= 0.0031308, cut * 12.92, 1.055 * cut ** (1 / 2.4) - 0.055).astype(np.float32)
 
 

@@ -214,10 +214,11 @@ def _finished_movie(request: RenderRequest, take: Path, folder: Path, model: Mod
     Raises:
         OutputExistsError: the movie is somebody else's: it is never replaced.
     """
+    plan = plan_digest(request, model)
     try:
         story = json.loads(_movie_sidecar(take).read_text(encoding="utf-8"))
         result: dict[str, Any] = story["result"]
-        same = story["plan"] == plan_digest(request, model) and all(
+        same = story["plan"] == plan and all(
             story["request"][name] == request.to_json()[name] for name in ("frames", "fps")
         )
         if same and movie_info(take).frames == result["frames"]:

@@ -37,6 +37,12 @@ from mapreel.core.vid2vid.timeline import Segment
 from mapreel.core.vid2vid.windows import Windows
 
 
+STEADY = 0.75
+"""Share that the frame before keeps in the next one, to the power of the frames between. The network itself is shown
+nothing but references as its memory: fed with its own frames for long it smears what moves (measured on the street of
+the demo: LPIPS over paint 0.81 where frames of their own have 0.65)."""
+
+
 @dataclass(frozen=True)
 class Memory:
     """The recurrent state: the last synthesised frame and where it stands in the timeline."""
@@ -90,9 +96,14 @@ class Renderer:
             warped = warp_picture(memory.picture, motion)
         seen = see_reference(shot, index, motion, memory.trail if memory else None)
         if seen is None:
-            picture = self._synthesise(maps, warped, valid, shot.reference_colours)
+            nothing = (np.zeros_like(warped), np.zeros_like(valid))
+            picture = self._synthesise(maps, *nothing, shot.reference_colours)
+            if memory is not None:
+                share = STEADY ** abs(index - memory.index) * valid[..., None]
+                picture = picture + share.astype(np.float32) * (warped - picture)
             return picture, Memory(index, picture)
-        made = self._synthesise(maps, *seen.over(warped, valid), shot.reference_colours)
+        nothing = (np.zeros_like(warped), np.zeros_like(valid))
+        made = self._synthesise(maps, *seen.over(*nothing), shot.reference_colours)
         picture = seen.stands_in(made)
         return picture, Memory(index, picture, seen.trail)
 

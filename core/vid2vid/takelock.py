@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,17 +26,42 @@ _PAUSE_S = 0.02
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a take. Raises OutputError where the folder cannot be written."""
     path = folder / LOCK
-    deadline = time.monotonic() + PATIENCE_S
+    standing, since_s = _identity(path), time.monotonic()
     while not _made(path):
-        if time.monotonic() > deadline:
-            path.unlink(missing_ok=True)
-            deadline = time.monotonic() + PATIENCE_S
+        found = _identity(path)
+        if found != standing:  # another one's: its time begins now
+            standing, since_s = found, time.monotonic()
+        elif time.monotonic() - since_s > PATIENCE_S:
+            _take_away(path)
+            since_s = time.monotonic()
         time.sleep(_PAUSE_S)
+    own = _identity(path)
     try:
         yield
     finally:
         with contextlib.suppress(OSError):  # the disk is gone: what was written in the block has said so
-            path.unlink(missing_ok=True)
+            if _identity(path) == own:  # a job that was thought dead must not open the lock of the next one
+                path.unlink(missing_ok=True)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
+
+
+def _take_away(path: Path) -> None:
+    """Of several that wait for a dead lock one moves it. Raises OutputError where the folder does not allow that."""
+    aside = path.with_name(f"{LOCK}.{uuid.uuid4().hex}")
+    try:
+        path.rename(aside)
+        aside.unlink(missing_ok=True)
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        raise disk_error(exc, path) from exc
 
 
 def _made(path: Path) -> bool:

@@ -86,7 +86,7 @@ def run_train(
         trainer.run(context)
         story = {
             "data": json.dumps([d.name for d in data]),
-            **({"teacher": teacher} if teacher else {}),
+            **({"teacher": Path(teacher).name} if teacher else {}),
             **(story or {}),
         }
         if ranks.first:

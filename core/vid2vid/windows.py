@@ -49,8 +49,9 @@ class Windows:
             except (RuntimeError, MemoryError) as exc:
                 if not is_out_of_memory(exc):
                     raise
-                full = exc
+                full = exc.with_traceback(None)  # its frames hold the tensors that did not fit
             self._step_down(tensors[0], full)
+            del full
 
     def _step_down(self, like: Tensor, cause: Exception) -> None:
         """Halve the longer side of the window. Raises MapreelError when it is the smallest already."""
