@@ -36,7 +36,6 @@ from mapreel.core.vid2vid.supported import refuse_teacher
 from mapreel.core.vid2vid.timeline import Segment
 from mapreel.core.vid2vid.windows import Windows
 
-
 STEADY = 0.75
 """Share that the frame before keeps in the next one, to the power of the frames between. The network itself is shown
 nothing but references as its memory: fed with its own frames for long it smears what moves (measured on the street of
