@@ -53,10 +53,6 @@ class Sight:
     share: float
     trail: Trail | None
 
-    def over(self, warped: Picture, valid: NDArray[np.bool_]) -> tuple[Picture, NDArray[np.bool_]]:
-        """Memory of the network: this, and elsewhere what the chain brings ([H, W, 3], [H, W])."""
-        return np.where(self.valid[..., None], self.picture, warped), self.valid | valid
-
     def stands_in(self, picture: Picture) -> Picture:
         """The network's frame [H, W, 3] with the carried picture laid over it."""
         if self.share <= 0:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -152,38 +152,35 @@ class _RenderJob:
         memory: Memory | None = None
         before: Segment | None = None
         wanted = [(segment, self._last(segment, missing)) for segment in self.shot.timeline.segments(missing)]
-        if isinstance(self.renderer, Renderer) and can_part(self.shot, self.quality, self.renderer.device):
-            yield from self._side_by_side(Lanes(self.shot, self.renderer, wanted, self.context.check), wanted, missing)
-            return
-        for segment, last in wanted:
-            self.files.anchors.add(self.shot.timeline.numbers[segment.start])
-            self.files.describe(self.shot.planned, self.notes)  # before the first frame: a kill must not lose it
-            carried = memory if before is not None and before.end == segment.start else None
-            rendering = self.renderer.render(self.shot, segment, self.quality, carried)
-            memory = None
-            try:
-                with closing(rendering):
-                    memory = yield from self._segment(rendering, segment, last, missing)
-            finally:  # also when cancelled: which of the finished frames are keys is known now only
-                self.files.describe(self.shot.planned, self.notes)
-            before = segment
+        with self._lanes(wanted) as lanes:
+            for segment, last in wanted:
+                self.files.anchors.add(self.shot.timeline.numbers[segment.start])
+                self.files.describe(self.shot.planned, self.notes)  # before the first frame: a kill must not lose it
+                carried = memory if before is not None and before.end == segment.start else None
+                memory = None
+                try:
+                    rendering = (
+                        lanes.next() if lanes else self.renderer.render(self.shot, segment, self.quality, carried)
+                    )
+                    with closing(rendering):
+                        memory = yield from self._segment(rendering, segment, last, missing)
+                finally:  # also when cancelled: which of the finished frames are keys is known now only
+                    self.files.describe(self.shot.planned, self.notes)
+                before = segment
 
     def _last(self, segment: Segment, missing: set[int]) -> int:
         return max(n for n in self.shot.timeline.numbers[segment.start : segment.end] if n in missing)
 
-    def _side_by_side(
-        self, lanes: Lanes, wanted: list[tuple[Segment, int]], missing: set[int]
-    ) -> Generator[RenderedFrame]:
-        with closing(lanes):
-            for segment, last in wanted:
-                self.files.anchors.add(self.shot.timeline.numbers[segment.start])
-                self.files.describe(self.shot.planned, self.notes)
-                try:
-                    with closing(lanes.next()) as rendering:
-                        yield from self._segment(rendering, segment, last, missing)
-                finally:
-                    self.files.describe(self.shot.planned, self.notes)
-            self.notes += [note for note in lanes.notes if note not in self.renderer.notes]
+    @contextmanager
+    def _lanes(self, wanted: list[tuple[Segment, int]]) -> Iterator[Lanes | None]:
+        """Who renders the segments side by side, None where they come one after the other."""
+        renderer = self.renderer
+        if not isinstance(renderer, Renderer) or not can_part(self.shot, self.quality, renderer.device):
+            yield None
+            return
+        with closing(Lanes(self.shot, renderer, wanted, self.context.check)) as lanes:
+            yield lanes
+        self.notes += [note for note in lanes.notes if note not in renderer.notes]
 
     def _segment(
         self, rendering: Generator[RenderedFrame, None, Memory | None], segment: Segment, last: int, missing: set[int]

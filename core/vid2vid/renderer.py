@@ -30,7 +30,7 @@ from mapreel.core.vid2vid.pipeline import Finished, Finishing, leave_a_core, wor
 from mapreel.core.vid2vid.precision import fast_precision
 from mapreel.core.vid2vid.prepared import PreparedGenerator, can_prepare
 from mapreel.core.vid2vid.reference import Colours, paint_frame
-from mapreel.core.vid2vid.reference_memory import Trail, at_reference, see_reference
+from mapreel.core.vid2vid.reference_memory import Sight, Trail, at_reference, see_reference
 from mapreel.core.vid2vid.shot import FrameMaps, Shot
 from mapreel.core.vid2vid.supported import refuse_teacher
 from mapreel.core.vid2vid.timeline import Segment
@@ -86,43 +86,36 @@ class Renderer:
             picture = shot.references.picture(index)
             return picture, Memory(index, picture, at_reference(index, shot.size_px))
         maps = shot.maps(index)
-        warped = np.zeros((*shot.size_px, 3), np.float32)
-        valid = np.zeros(shot.size_px, np.bool_)
-        motion = None
-        if memory is not None:
-            motion = motion_to(shot, index, memory.index)
-            valid = agreement(motion, maps.ids, shot.maps(memory.index).ids)
-            warped = warp_picture(memory.picture, motion)
+        motion = motion_to(shot, index, memory.index) if memory is not None else None
         seen = see_reference(shot, index, motion, memory.trail if memory else None)
+        picture = self._synthesise(maps, seen, shot.reference_colours)
+        if memory is not None and motion is not None:
+            stays = agreement(motion, maps.ids, shot.maps(memory.index).ids)[..., None]
+            share = np.float32(STEADY ** abs(index - memory.index))
+            picture = picture + stays * share * (warp_picture(memory.picture, motion) - picture)
         if seen is None:
-            nothing = (np.zeros_like(warped), np.zeros_like(valid))
-            picture = self._synthesise(maps, *nothing, shot.reference_colours)
-            if memory is not None:
-                share = STEADY ** abs(index - memory.index) * valid[..., None]
-                picture = picture + share.astype(np.float32) * (warped - picture)
             return picture, Memory(index, picture)
-        nothing = (np.zeros_like(warped), np.zeros_like(valid))
-        made = self._synthesise(maps, *seen.over(*nothing), shot.reference_colours)
-        picture = seen.stands_in(made)
+        picture = seen.stands_in(picture)
         return picture, Memory(index, picture, seen.trail)
 
     @torch.inference_mode()
-    def _synthesise(
-        self, maps: FrameMaps, warped: Picture, valid: NDArray[np.bool_], seen: Colours | None = None
-    ) -> Picture:
-        config = self.model.config
+    def _synthesise(self, maps: FrameMaps, seen: Sight | None, colours: Colours | None) -> Picture:
+        """The network's frame [H, W, 3], told what it sees of a reference and the colours references have shown."""
+        config, size_px = self.model.config, maps.classes.shape
+        carried = seen.picture if seen else np.zeros((*size_px, 3), np.float32)
+        valid = seen.valid if seen else np.zeros(size_px, np.bool_)
         edges = instance_edges(maps.instances) if config.edges and maps.instances is not None else None
         looks, trust = None, None
         if config.looks or config.trust:
-            looks, trust = paint_frame(self.model.looks, seen, maps.classes, maps.instances)
+            looks, trust = paint_frame(self.model.looks, colours, maps.classes, maps.instances)
         inputs = encode_frame(config, maps.classes, edges, looks, trust=trust, condition=maps.condition)
         tensors = [
             inputs.labels,
             inputs.extras,
-            picture_to_tensor(warped),
+            picture_to_tensor(carried),
             picture_to_tensor(valid[..., None].astype(np.float32)),
         ]
-        h, w = maps.classes.shape
+        h, w = size_px
         pad = (0, -w % config.stride_px, 0, -h % config.stride_px)
         padded = [F.pad(t, pad, mode="replicate") if any(pad) else t for t in tensors]
         ready = [t.to(self.device, memory_format=torch.channels_last) for t in padded]
