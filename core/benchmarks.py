@@ -114,6 +114,7 @@ def measure_comparison(what: Comparison, folder: Path, show: Show, note: Callabl
 def _command(request: RenderRequest, frames: str) -> list[str]:
     """The command line that makes the request, in a process of its own."""
     words = ["render", request.labels, "--model", request.model, "--quality", request.quality.value]
+    words += ["--keys", request.keys.value]
     for option, value in (("--instances", request.instances), ("--motion", request.motion), ("--frames", frames)):
         words += [option, value] if value else []
     for number, file in request.reference:

@@ -35,7 +35,7 @@ _FIGURES = (
     ("warping error over teacher", "warping_error_over_teacher", ".3f"),
     ("sharpness over teacher", "sharpness_over_teacher", ".3f"),
 )
-_ORDER = ("paper's teacher", "paper's student", "teacher", "full", "fast", "draft", "paint", "truth")
+_ORDER = ("paper's teacher", "paper's student", "teacher", "full", "fast", "paper's keys", "draft", "paint", "truth")
 _KNOWN = {
     "maps": "labels and instances",
     "motion": "labels, instances and motion",

@@ -10,7 +10,7 @@ import typer
 from mapreel.core.commands.console import Console, duration
 from mapreel.core.commands.options import Fps, Frames, Json, Local, absolute, model_name, optional, references
 from mapreel.core.contract.frames import MissingFrames
-from mapreel.core.contract.requests import ImageFormat, Quality, RenderRequest
+from mapreel.core.contract.requests import ImageFormat, KeyRule, Quality, RenderRequest
 
 if TYPE_CHECKING:
     from mapreel.core.commands.submission import Finished
@@ -37,6 +37,9 @@ def render(
     quality: Annotated[
         Quality, typer.Option(help="full: each frame by the network; fast, draft: key frames, the rest carried.")
     ] = (Quality.FULL),
+    keys: Annotated[
+        KeyRule, typer.Option(help="Key frames of fast and draft: by what can be carried, or the paper's rule.")
+    ] = (KeyRule.ADAPTIVE),
     missing: Annotated[
         MissingFrames,
         typer.Option(help="Planned frames that are not there: stop, repeat the frame before, or class 0."),
@@ -63,6 +66,7 @@ def render(
         image_format=image_format,
         reference=references(reference or []),
         resume=resume,
+        keys=keys,
     )
     check_render(request)
     if palette is not None:

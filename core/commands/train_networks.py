@@ -46,6 +46,9 @@ def student(
         str | None, typer.Option(metavar="NAME|DIR", help="A model to learn from as well, its frames beside the truth.")
     ] = None,
     critic: Annotated[str, typer.Option(metavar="patch|oasis", help="Who judges the frames.")] = "patch",
+    slim: Annotated[
+        bool, typer.Option("--slim", help="A fifth of the weights: quicker to train and render, softer.")
+    ] = False,
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
@@ -59,7 +62,7 @@ def student(
     def work(**common: Any) -> dict[str, Any]:
         from mapreel.core.vid2vid.train_job import run_train
 
-        return run_train(data, out, critic=critic, teacher=teacher, **common)
+        return run_train(data, out, critic=critic, teacher=teacher, slim=slim, **common)
 
     _train(
         out,

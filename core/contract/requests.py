@@ -37,6 +37,13 @@ class Quality(str, Enum):
     DRAFT = "draft"
 
 
+class KeyRule(str, Enum):
+    """Which frames the network makes in fast and draft quality: by what can be carried, or the paper's peaks."""
+
+    ADAPTIVE = "adaptive"
+    PAPER = "paper"
+
+
 class ImageFormat(str, Enum):
     """The files of a take: PNG (sRGB, 8 bit) or EXR (half)."""
 
@@ -96,7 +103,10 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderRequest(Request):
-    """Semantic maps in, photoreal frames (a folder) or a movie out. `model` is a shipped name or a folder."""
+    """Semantic maps in, photoreal frames (a folder) or a movie out. `model` is a shipped name or a folder.
+
+    keys: a field of later versions; a request without it means the adaptive rule, the only one there was.
+    """
 
     kind: ClassVar[str] = "render"
     path_fields: ClassVar[tuple[str, ...]] = ("labels", "out", "instances", "motion", "reference")
@@ -112,10 +122,13 @@ class RenderRequest(Request):
     image_format: ImageFormat = ImageFormat.PNG
     reference: tuple[tuple[int, str], ...] = ()
     resume: bool = False
+    keys: KeyRule = KeyRule.ADAPTIVE
 
     def _check(self) -> None:
         if not MODEL_NAME.fullmatch(self.model):
             checked_path(self.model, "model")
+        chosen = self.keys is KeyRule.ADAPTIVE or self.quality in (Quality.FAST, Quality.DRAFT)
+        _need(chosen, f"quality {self.quality.value} has no key frames to choose", "leave out keys or use quality fast")
         _check_frames(self.frames)
         _check_rate(self.fps)
 

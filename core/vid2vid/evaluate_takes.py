@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mapreel.core.contract.errors import InputError
 from mapreel.core.contract.frames import FoundSequence, find_sequence
 from mapreel.core.contract.progress import Progress
-from mapreel.core.contract.requests import Quality, RenderRequest
+from mapreel.core.contract.requests import KeyRule, Quality, RenderRequest
 from mapreel.core.contract.takes import claim_take
 from mapreel.core.device import pick_device, synchronize
 from mapreel.core.media.images import read_color
@@ -33,6 +33,7 @@ from mapreel.core.vid2vid.timeline import Timeline
 
 GIVEN = 2
 """True frames given at the start, as the paper's protocol does. They are never scored, under no condition."""
+PAPER_KEYS = "paper's keys"
 _TIMED_CALLS = 5
 _KEPT = 4  # pictures: a frame and the one before it are asked for several times in a row
 
@@ -43,11 +44,12 @@ Pictures = Callable[[int], Pixels]
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to render: a model and a quality."""
+    """One way to render: a model, a quality and how its key frames are chosen."""
 
     name: str
     model: str
     quality: Quality
+    keys: KeyRule = KeyRule.ADAPTIVE
 
     @property
     def is_teacher(self) -> bool:
@@ -83,10 +85,11 @@ def kept(read: Pictures) -> Pictures:
 
 
 def contenders(model: str, teacher: Path | None) -> tuple[Contender, ...]:
-    """The teacher, where there is one, and ours in every quality."""
+    """The teacher, where there is one, ours in every quality, and fast quality with the paper's key frames."""
     ours = (Quality.FULL, Quality.FAST, Quality.DRAFT)
     first = (Contender("teacher", str(teacher.resolve()), Quality.TEACHER),) if teacher else ()
-    return (*first, *(Contender(quality.value, model, quality) for quality in ours))
+    paper = Contender(PAPER_KEYS, model, Quality.FAST, KeyRule.PAPER)
+    return (*first, *(Contender(quality.value, model, quality) for quality in ours), paper)
 
 
 def render_take(
@@ -130,6 +133,7 @@ def request_for(contender: Contender, shot: Path, condition: Condition, out: Pat
         model=contender.model,
         out=str(out.resolve()),
         quality=contender.quality,
+        keys=contender.keys,
         reference=tuple((number, str(color.pattern.path(number))) for number in given),
     )
 

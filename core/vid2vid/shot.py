@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import GapError, MixedSizesError, ModelMismatchError
 from mapreel.core.contract.frames import MAX_FRAMES, FrameRange, MissingFrames, find_sequence
-from mapreel.core.contract.requests import RenderRequest
+from mapreel.core.contract.requests import KeyRule, RenderRequest
 from mapreel.core.media.drawing import Drawing, conditions, drawing_motion, subject_mask
 from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
 from mapreel.core.media.warping import estimate_motion
@@ -68,8 +68,9 @@ class Shot:
         planned: tuple[int, ...],
         timeline: Timeline,
         references: References | None = None,
+        keys: KeyRule = KeyRule.ADAPTIVE,
     ) -> None:
-        self.references = references
+        self.references, self.keys = references, keys
         self.model, self.labels, self.instances, self.motion, self.planned = model, labels, instances, motion, planned
         self.timeline = timeline
         self._motion_numbers = frozenset(motion.numbers) if motion else frozenset[int]()
@@ -79,7 +80,16 @@ class Shot:
 
     def twin(self) -> Shot:
         """The same shot with nothing read yet, for another thread."""
-        return Shot(self.model, self.labels, self.instances, self.motion, self.planned, self.timeline, self.references)
+        return Shot(
+            self.model,
+            self.labels,
+            self.instances,
+            self.motion,
+            self.planned,
+            self.timeline,
+            self.references,
+            self.keys,
+        )
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -203,7 +213,7 @@ def open_shot(model: Model | TeacherModel, request: RenderRequest) -> Shot:
         )
     if references is not None:
         references.check_sizes(labels.size)
-    return Shot(model, labels, instances, motion, planned, timeline, references)
+    return Shot(model, labels, instances, motion, planned, timeline, references, request.keys)
 
 
 def _open(source: str, kind: MapKind, numbers: tuple[int, ...], missing: MissingFrames) -> ShotSequence:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mapreel.core.contract.errors import DamagedFileError, MapreelError, OutputError, OutputExistsError, UsageError
 from mapreel.core.contract.frames import FrameRange, frame_name
 from mapreel.core.contract.progress import JobContext
-from mapreel.core.contract.requests import ImageFormat, RenderRequest
+from mapreel.core.contract.requests import ImageFormat, KeyRule, RenderRequest
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.contract.versions import installed_version
 from mapreel.core.device import thread_count
@@ -225,6 +225,8 @@ def srgb_to_linear(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 def plan_digest(request: RenderRequest, model: Model | TeacherModel) -> str:
     """What decides the pixels of a take, as one hash: which frames are wanted, where and how fast does not."""
     plan = {k: v for k, v in request.to_json().items() if k not in ("out", "resume", "frames", "fps")}
+    if request.keys is KeyRule.ADAPTIVE:
+        del plan["keys"]  # takes of version 0.1.0 know no other rule, and may be gone on with
     plan["reference"] = reference_digests(request.reference)
     plan["model_sha256"] = model.sha256
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()

@@ -34,6 +34,7 @@ def run_train(
     perceptual: Path | None = None,
     critic: str = "patch",
     teacher: str | None = None,
+    slim: bool = False,
     story: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Train a generator on shots (folders with color, label and, where there are any, instance and motion).
@@ -50,6 +51,7 @@ def run_train(
         perceptual: weights of LPIPS-SqueezeNet for the perceptual term; without them the term is left out.
         critic: "patch" or "oasis", see `Critic`.
         teacher: name or path of a model whose frames the network learns from as well; None: from the truth alone.
+        slim: a network with a fifth of the weights.
         story: more lines for the model's header, such as where the data came from.
 
     Returns:
@@ -72,6 +74,7 @@ def run_train(
     table = class_table(data, palette)
     shots = [load_data(path, table) for path in data]
     config = generator_config(data, shots, table)
+    config = config.slim() if slim else config
     check_shots(shots, config)
     plan = TrainingPlan(steps=steps, critic=Critic(critic))
     with join_ranks() as (ranks, device):

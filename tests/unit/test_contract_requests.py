@@ -17,6 +17,7 @@ from mapreel.core.contract.requests import (
     EncodeRequest,
     ImageFormat,
     InspectRequest,
+    KeyRule,
     Preset,
     Quality,
     RenderRequest,
@@ -34,6 +35,7 @@ RENDER = RenderRequest(
     missing=MissingFrames.HOLD,
     image_format=ImageFormat.EXR,
     reference=((1001, "/ref/é.png"),),
+    keys=KeyRule.PAPER,
 )
 
 
@@ -70,6 +72,9 @@ def test_requests_are_frozen():
         {"extra": 1},
         {"quality": "superb"},
         {"quality": 1},
+        {"quality": "full"},
+        {"keys": "nearest"},
+        {"keys": None},
         {"fps": 0},
         {"fps": 0.0001},
         {"fps": "24"},
@@ -88,6 +93,14 @@ def test_unknown_and_wrong_values(change):
     with pytest.raises(UsageError) as caught:
         request_from_json({**RENDER.to_json(), **change})
     assert caught.value.remedy
+
+
+def test_a_request_from_before_there_were_rules_means_ours():
+    data = RENDER.to_json()
+    del data["keys"]
+    assert request_from_json(data) == dataclasses.replace(RENDER, keys=KeyRule.ADAPTIVE)
+    with pytest.raises(UsageError, match="quality full has no key frames"):
+        dataclasses.replace(RENDER, quality=Quality.FULL)
 
 
 def test_missing_field_and_no_object():

@@ -21,7 +21,7 @@ from mapreel.core.vid2vid.evaluate_conditions import Condition
 from mapreel.core.vid2vid.evaluate_inbetweens import compare_in_betweens
 from mapreel.core.vid2vid.evaluate_scores import Judges, open_truth, score
 from mapreel.core.vid2vid.evaluate_segmenter import Segmenter
-from mapreel.core.vid2vid.evaluate_takes import Contender, contenders, render_take, request_for
+from mapreel.core.vid2vid.evaluate_takes import PAPER_KEYS, Contender, contenders, render_take, request_for
 from mapreel.core.vid2vid.inputs import ClassTable
 from mapreel.core.vid2vid.looks import SAMPLES, Looks
 from mapreel.core.vid2vid.models import MODEL_FILE
@@ -104,7 +104,11 @@ def test_too_short_a_shot(short):
 
 def test_conditions(short, model, tmp_path):
     ours = contenders(str(model), None)
-    assert [one.quality for one in ours] == [Quality.FULL, Quality.FAST, Quality.DRAFT]
+    assert [one.quality for one in ours] == [Quality.FULL, Quality.FAST, Quality.DRAFT, Quality.FAST]
+    assert [request_for(one, short, Condition.MAPS, tmp_path / "out").keys.value for one in ours] == [
+        *["adaptive"] * 3,
+        "paper",
+    ]
     assert contenders(str(model), tmp_path)[0] == Contender("teacher", str(tmp_path), Quality.TEACHER)
     requests = {known: request_for(ours[1], short, known, tmp_path / "out") for known in Condition}
     assert all(request.instances for request in requests.values())
@@ -158,7 +162,7 @@ def test_side_by_side(short, model, teacher, judges, tmp_path, monkeypatch):
     assert networks["teacher"]["parameters_m"] < networks[PAPER_TEACHER]["parameters_m"]
     assert figures["fast"]["lpips_over_teacher"] == figures["fast"]["lpips"] / figures["teacher"]["lpips"]
     assert figures["teacher"]["key_share"] == 1.0
-    for name in ("teacher", "full", "fast", "draft"):
+    for name in ("teacher", "full", "fast", "draft", PAPER_KEYS):
         assert {"psnr_db", "lpips", "kid", "sharpness", "miou", "warping_error", "p99_ms"} <= figures[name].keys()
         over = figures[name]["lpips"] / figures["paint"]["lpips"]
         assert figures[name]["lpips_over_paint"] == pytest.approx(over)
@@ -166,7 +170,7 @@ def test_side_by_side(short, model, teacher, judges, tmp_path, monkeypatch):
     assert mean == pytest.approx(key)
     assert figures["fast"]["true_gmacs_mean_frame"] < key
     assert figures[PAPER_STUDENT]["key_share"] == figures["fast"]["key_share"]
-    assert figures["pictures"]["order"] == ["teacher", "full", "fast", "draft", "truth"]
+    assert figures["pictures"]["order"] == ["teacher", "full", "fast", "draft", PAPER_KEYS, "truth"]
     for file in figures["pictures"]["files"]:
         assert read_color(tmp_path / "pictures" / file).size
     from mapreel.core.commands.bench_tables import comparison_lines

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from mapreel.core.contract.requests import Quality
+from mapreel.core.contract.requests import KeyRule, Quality
 from mapreel.core.media.images import read_color, write_exr, write_png
+from mapreel.core.media.labels import read_label_map
 from mapreel.core.media.warping import agreement, compose
 from mapreel.core.vid2vid import keyframes, takefolder
 from mapreel.core.vid2vid.compensation import carried_from, in_betweens, motion_to
-from mapreel.core.vid2vid.keyframes import LARGEST_LOSS, LONGEST_GAP, next_key
+from mapreel.core.vid2vid.keyframes import LARGEST_LOSS, LONGEST_GAP, next_key, residual
 from mapreel.core.vid2vid.lanes import LANES
 from mapreel.core.vid2vid.renderer import STEADY, Memory, RenderedFrame, Renderer
 from mapreel.core.vid2vid.shot import KEPT_FRAMES, FrameMaps
@@ -77,6 +79,53 @@ def test_small_losses_add_up_until_a_key_is_due(street, opened, monkeypatch):
 
     assert 1 < due < 39
     assert lost(due) > LARGEST_LOSS >= lost(due - 1)
+
+
+def test_the_paper_takes_the_frames_where_the_labels_change_most(own_street, opened):
+    """A wall that comes at frame index 3 and goes at 5; elsewhere the car and the person move as they do."""
+    label = np.zeros((48, 80), np.uint8)
+    label[:, 50:] = 5
+    for number in (1004, 1005):
+        write_png(own_street / "label" / f"{number}.png", label)
+    shot = opened(own_street, instances=None, quality=Quality.FAST, keys=KeyRule.PAPER)
+    assert residual(shot, 0) == float("inf")
+    assert residual(shot, 4) == 0
+    changed = [residual(shot, index) for index in range(1, 40)]
+    assert sorted(np.argsort(changed)[-2:] + 1) == [3, 5]
+    before, after = (read_label_map(own_street / "label" / f"{n}.png", frame=n) for n in (1003, 1004))
+    assert residual(shot, 3) == (before != after).mean()
+    keys = keys_of(shot)
+    assert keys[0] == 0
+    assert keys[-1] == 39
+    assert {3, 5} <= set(keys)
+    assert all(1 <= b - a <= LONGEST_GAP for a, b in pairwise(keys))
+
+
+def test_a_peak_stands_above_its_neighbours_and_a_flat_top_counts_once(opened, street, monkeypatch):
+    shot = opened(street, quality=Quality.FAST, keys=KeyRule.PAPER)
+    values = [float("inf"), 9, 8, 1, 3, 3, 1, 2, 5, 1, 0]
+    monkeypatch.setattr(keyframes, "residual", lambda _, index: values[index])
+    assert next_key(shot, 0, 10) == 4  # falling since the first frame; the first of the two that are alike
+    assert next_key(shot, 4, 10) == 8
+    assert next_key(shot, 4, 8) == 8
+    assert next_key(shot, 8, 10) == 10
+    assert next_key(shot, 9, 10) == 10
+
+
+def test_a_drawing_changes_where_its_lines_do(opened, street):
+    shot = opened(street, quality=Quality.FAST, keys=KeyRule.PAPER)
+    drawings = [np.zeros((48, 80, 2), np.uint8) for _ in range(2)]
+    drawings[1][10, 3:7, 1] = 255
+    for index, drawing in enumerate(drawings):
+        maps = shot.maps(index)
+        shot._frames[maps.number] = dataclasses.replace(maps, drawing=drawing)
+    assert residual(shot, 1) == 4 / (48 * 80)
+
+
+def test_still_maps_have_the_longest_gaps_under_the_papers_rule(opened, street, monkeypatch):
+    shot = opened(street, quality=Quality.FAST, keys=KeyRule.PAPER)
+    monkeypatch.setattr(keyframes, "residual", lambda _, index: 0.0 if index else float("inf"))
+    assert keys_of(shot, end=14) == [0, 6, 12, 14]
 
 
 # --- compensation -----------------------------------------------------------------------------------------------

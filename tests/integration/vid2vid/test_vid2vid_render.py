@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 
@@ -24,14 +25,16 @@ from mapreel.core.contract.errors import (
     UsageError,
 )
 from mapreel.core.contract.frames import MissingFrames
-from mapreel.core.contract.requests import ImageFormat, Quality
+from mapreel.core.contract.requests import ImageFormat, KeyRule, Quality
 from mapreel.core.contract.takes import claim_take, release_take
 from mapreel.core.media.images import read_color, read_color_float, write_png
 from mapreel.core.media.movies import movie_info, read_movie
 from mapreel.core.quality import psnr
 from mapreel.core.vid2vid import takefolder
+from mapreel.core.vid2vid.checkpoint import load_model
 from mapreel.core.vid2vid.inputs import ClassTable
-from mapreel.core.vid2vid.takefolder import srgb_to_linear
+from mapreel.core.vid2vid.reference import reference_digests
+from mapreel.core.vid2vid.takefolder import plan_digest, srgb_to_linear
 
 NAMES = [f"{n}.png" for n in range(1001, 1041)]
 
@@ -163,6 +166,40 @@ def test_chunked_equals_unchunked_pixel_for_pixel(street, render, short_timeline
         assert part
         for name, pixels in part.items():
             assert pixels == whole[name], f"{name} of {chunk} differs"
+
+
+@pytest.mark.parametrize("quality", [Quality.FAST, Quality.DRAFT], ids=lambda q: q.value)
+def test_chunked_equals_unchunked_with_the_papers_keys(street, render, short_timeline, quality, tmp_path, pictures):
+    fields = {"quality": quality, "keys": KeyRule.PAPER}
+    render(street, "whole", **fields)
+    render(street, "ours", quality=quality)
+    whole, ours = pictures(tmp_path / "whole"), pictures(tmp_path / "ours")
+    assert whole != ours
+    for chunk in ("1006-1014", "1025-1037x3", "1040"):
+        render(street, f"chunk_{chunk}", frames=chunk, **fields)
+        part = pictures(tmp_path / f"chunk_{chunk}")
+        assert part
+        assert {name: whole[name] for name in part} == part
+
+
+def test_a_take_is_not_gone_on_with_under_the_other_rule(street, render, tmp_path, pictures):
+    render(street, "take", quality=Quality.FAST, frames="1001-1006", keys=KeyRule.PAPER)
+    before = pictures(tmp_path / "take")
+    assert json.loads((tmp_path / "take" / "mapreel.json").read_text())["request"]["keys"] == "paper"
+    with pytest.raises(OutputExistsError):
+        render(street, "take", quality=Quality.FAST, frames="1001-1012", resume=True)
+    assert pictures(tmp_path / "take") == before
+    again = render(street, "take", quality=Quality.FAST, frames="1001-1007", resume=True, keys=KeyRule.PAPER)
+    assert again["rendered"] == 1
+
+
+def test_a_take_from_before_there_were_rules_is_gone_on_with(street, render, model, request_of, tmp_path):
+    """The digest of version 0.1.0: its requests had no field `keys`."""
+    request = request_of(street, model, tmp_path / "take", quality=Quality.FAST)
+    plan = {k: v for k, v in request.to_json().items() if k not in ("out", "resume", "frames", "fps", "keys")}
+    loaded = load_model(str(model))
+    plan |= {"reference": reference_digests(()), "model_sha256": loaded.sha256}
+    assert plan_digest(request, loaded) == hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
 
 def test_chunked_equals_unchunked_at_the_real_anchors(maps, render, tmp_path, pictures):
