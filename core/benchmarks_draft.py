@@ -56,7 +56,8 @@ def measure_drafts(folder: Path, model: str, *, busy: bool, say: Say) -> dict[st
         cold_seconds (of the first draft: process, libraries, model), and for idle (and busy): play (frames in order,
         quality draft), quick (frames far apart, a first look at each) and network (the same in quality full: none is
         carried), each with p50_ms, p99_ms,
-        most_ms, inside_p50_ms (in the compute process), drafts, key_share (made by the network).
+        most_ms, inside_p50_ms (in the compute process), drafts, key_share (made by the network); for busy
+        also to_the_end: render and training still ran when the last draft had come.
     """
     with ServiceClient(folder / "state", start_timeout_s=120.0) as client:
         try:
@@ -65,8 +66,11 @@ def measure_drafts(folder: Path, model: str, *, busy: bool, say: Say) -> dict[st
             figures: dict[str, Any] = {"cold_seconds": cold.total_ms / 1000}
             figures["idle"], pictures = _measure(client, _copy(folder / "idle"), model)
             if busy:
-                with _render_and_training(client, folder, model, pictures, say):
+                with _render_and_training(client, folder, model, pictures, say) as still_busy:
                     figures["busy"], _ = _measure(client, _copy(folder / "busy"), model)
+                    figures["busy"]["to_the_end"] = still_busy()
+                if not figures["busy"]["to_the_end"]:
+                    say("the render or the training ended before the last draft: the busy figures are too good")
         finally:
             client.stop()
     return figures
@@ -132,8 +136,11 @@ def _figures(asked: list[Asked]) -> dict[str, float]:
 @contextlib.contextmanager
 def _render_and_training(
     client: ServiceClient, folder: Path, model: str, pictures: list[DraftFrame], say: Say
-) -> Iterator[None]:
-    """A render in the batch lane and `mapreel train` beside the service, both well on their way."""
+) -> Iterator[Callable[[], bool]]:
+    """A render in the batch lane and `mapreel train` beside the service, both well on their way.
+
+    Gives a question to ask at the end: whether both of them still run.
+    """
     for number in range(RENDERS):
         request = draft_request(folder / "idle", 1, model).as_render()
         client.submit(replace(request, frames=None, quality=Quality.FULL, out=str(folder / f"take{number}")))
@@ -144,7 +151,7 @@ def _render_and_training(
     try:
         _await_load(client, training, out / LOG_FILE, folder / "training.txt")
         say("a render and a training run")
-        yield
+        yield lambda: training.poll() is None and _has_renders(client)
     finally:
         training.kill()
         training.wait()
@@ -168,6 +175,11 @@ def _await_load(client: ServiceClient, training: subprocess.Popen[bytes], log: P
         if training.poll() is not None or time.monotonic() > deadline:
             raise ServiceError("render and training did not start", "see the detail", detail=words.read_text("utf-8"))
         time.sleep(0.5)
+
+
+def _has_renders(client: ServiceClient) -> bool:
+    """Also between two of them, when one has ended and the next has not begun."""
+    return any(client.list(state) for state in (JobState.RUNNING, JobState.QUEUED))
 
 
 def _renders(client: ServiceClient) -> bool:

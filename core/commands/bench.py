@@ -9,19 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
+from mapreel.core.commands.bench_archive import archive
 from mapreel.core.commands.bench_draft import draft
 from mapreel.core.commands.bench_tables import comparison_lines
 from mapreel.core.commands.console import Console, table
 from mapreel.core.commands.options import Frames, Json
 from mapreel.core.contract.errors import UsageError
-from mapreel.core.contract.requests import Preset
 from mapreel.core.vid2vid.evaluate_conditions import Condition
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed and quality on this machine.")
+app.command()(archive)
 app.command()(draft)
 
 MEMORY_FRAMES = (96, 960)
-ARCHIVE_FRAMES = "1-24"  # as the demo does
+CONDITIONS = "maps,motion,frames"
 
 Model = Annotated[str, typer.Option(metavar="NAME|DIR", help="Which model.")]
 
@@ -45,11 +46,12 @@ def render(
         Path | None, typer.Option(metavar="FILE", help="With --shot: what `bench segmenter` made, for mIoU.")
     ] = None,
     conditions: Annotated[
-        str, typer.Option(metavar="LIST", help="With --shot: what is known: maps, motion, frames, motion+frames.")
-    ] = "maps,motion,frames",
+        str | None,
+        typer.Option(metavar="LIST", help="With --shot: of maps,motion,frames,motion+frames; else the first three."),
+    ] = None,
     every: Annotated[
-        int, typer.Option(metavar="N", min=1, help="With --shot: score every Nth frame, from the third on.")
-    ] = 1,
+        int | None, typer.Option(metavar="N", min=1, help="With --shot: score every Nth frame, from the third on.")
+    ] = None,
     pictures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --shot: write contact sheets and flicker strips.")
     ] = None,
@@ -67,10 +69,12 @@ def render(
             "--kid-weights": kid_weights,
             "--segmenter": segmenter,
             "--pictures": pictures,
+            "--conditions": conditions,
+            "--every": every,
         },
         frames,
     )
-    known = _conditions(conditions)
+    known = _conditions(conditions or CONDITIONS)
     from mapreel.core import benchmarks
     from mapreel.core.local import wait_calmly
     from mapreel.core.vid2vid.models import find_model
@@ -96,7 +100,7 @@ def render(
                 kid=kid_weights,
                 segmenter=segmenter,
                 conditions=known,
-                every=every,
+                every=every or 1,
                 pictures=pictures,
             )
             data["comparison"] = benchmarks.measure_comparison(what, folder, view.show, console.note)
@@ -108,7 +112,7 @@ def render(
     console.result(data, [*_lines(plain), *compared])
 
 
-def _check(shot: Path | None, beside: dict[str, Path | None], frames: str | None) -> None:
+def _check(shot: Path | None, beside: dict[str, Path | str | int | None], frames: str | None) -> None:
     """Raises UsageError when options do not go together."""
     if (shot is None) != (beside["--lpips"] is None):
         raise UsageError("--shot and --lpips go together", "give both or neither")
@@ -148,35 +152,6 @@ def segmenter(
         network = train_segmenter(shots, steps, report=lambda done: view.show(Progress(done, steps, "train")))
     save_segmenter(out, network)
     data = {"segmenter": str(out), "steps": steps, "classes": list(network.ids)}
-    console.result(data, _lines(data))
-
-
-@app.command()
-def archive(
-    source: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Colour frames; else the bundled shot, rendered, 1-24.")
-    ] = None,
-    model: Model = "street",
-    frames: Frames = None,
-    preset: Annotated[Preset, typer.Option(help="How long the encode may take.")] = Preset.DRAFT,
-    as_json: Json = False,
-) -> None:
-    """PSNR, bits per pixel and seconds of an archive."""
-    from mapreel.core import benchmarks
-    from mapreel.core.local import wait_calmly
-
-    wait_calmly()
-    console = Console(json=as_json)
-    with tempfile.TemporaryDirectory(prefix="mapreel-bench-") as name, console.progress() as view:
-        folder = Path(name)
-        shot = source
-        if shot is None:
-            frames = frames or ARCHIVE_FRAMES
-            request = benchmarks.render_request(folder / "frames", model, frames)
-            benchmarks.run(request, view.show)
-            shot = folder / "frames"
-        figures = benchmarks.measure_archive(folder, shot.absolute(), frames, preset, view.show)
-    data = {"machine": benchmarks.machine(), "preset": preset.value, "archive": figures}
     console.result(data, _lines(data))
 
 

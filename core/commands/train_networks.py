@@ -64,17 +64,8 @@ def student(
 
         return run_train(data, out, critic=critic, teacher=teacher, slim=slim, **common)
 
-    _train(
-        out,
-        work,
-        as_json=as_json,
-        steps=steps,
-        name=name,
-        licence=licence,
-        palette=palette,
-        perceptual=perceptual,
-        resume=resume,
-    )
+    named = {"name": name, "licence": licence, "palette": palette}
+    _train(out, work, as_json=as_json, steps=steps, perceptual=perceptual, resume=resume, **named)
 
 
 def teacher(
@@ -109,17 +100,8 @@ def teacher(
 
         return run_train_teacher(data, out, ngf=ngf, previous=previous, foreground=branch, crop_px=crop_px, **common)
 
-    _train(
-        out,
-        work,
-        as_json=as_json,
-        steps=steps,
-        name=name,
-        licence=licence,
-        palette=palette,
-        perceptual=perceptual,
-        resume=resume,
-    )
+    named = {"name": name, "licence": licence, "palette": palette}
+    _train(out, work, as_json=as_json, steps=steps, perceptual=perceptual, resume=resume, **named)
 
 
 def _train(out: Path, work: Callable[..., dict[str, Any]], *, as_json: bool, **options: Any) -> None:

@@ -9,7 +9,6 @@ fails with a sentence, and the next one gets a new process.
 from __future__ import annotations
 
 import contextlib
-import queue
 import threading
 import time
 from collections import OrderedDict
@@ -28,7 +27,7 @@ from mapreel.core.contract.errors import (
 )
 from mapreel.core.contract.paths import inside_roots
 from mapreel.core.service.channel import PAYLOAD
-from mapreel.core.service.compute_process import ComputeProcess
+from mapreel.core.service.lane import TICK_S, Lane
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
     Answer = tuple[dict[str, Any], bytes]
 
-TICK_S = 0.5
 MAX_WAITING = 64  # sessions, not frames: one question of each
 MAX_SESSIONS = 256  # whose newest serial is remembered
 
@@ -120,38 +118,23 @@ def _superseded() -> DraftSupersededError:
     return DraftSupersededError("a newer draft was asked for", "use its picture")
 
 
-class InteractiveLane:
+class InteractiveLane(Lane):
     """Start it, ask it for drafts, stop it."""
 
     def __init__(self, plan: ComputePlan, log: FilteringBoundLogger) -> None:
-        self._plan = plan
-        self._settings = plan.settings
-        self._log = log
+        super().__init__(plan, log)
         self._room = WaitingRoom()
-        self._inbox: queue.SimpleQueue[tuple[ComputeProcess | None, dict[str, Any]]] = queue.SimpleQueue()
-        self._process: ComputeProcess | None = None
-        self._idle_since_s = time.monotonic()
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="interactive lane")
-
-    def start(self) -> None:
-        self._thread.start()
 
     def close(self) -> None:
         """Let whoever waits go, at once; the draft that is being made is not waited for."""
         self._ending.set()
         self._room.close()
-        self._poke()
+        self.poke()
 
     def stop(self) -> None:
         """Close, and wait until the compute process has ended."""
         self.close()
-        self._thread.join()
-
-    @property
-    def pid(self) -> int | None:
-        process = self._process
-        return process.pid if process and process.is_alive else None
+        super().stop()
 
     def ask(self, question: DraftQuestion) -> Future[Answer]:
         """The future answer: facts and pixels, or the error. Raises what is wrong with the question at once."""
@@ -159,11 +142,8 @@ class InteractiveLane:
             if not inside_roots(path, self._settings.roots):
                 raise UsageError(f"the path of {name} lies outside the configured folders", "choose another", file=path)
         ticket = self._room.enter(question)
-        self._poke()
+        self.poke()
         return ticket.answer
-
-    def _poke(self) -> None:
-        self._inbox.put((None, {"type": "poke"}))
 
     # -- the lane's own thread -------------------------------------------------------------------------------------
 
@@ -182,47 +162,18 @@ class InteractiveLane:
             self._idle_since_s = time.monotonic()
         self._drop(end=True)
 
-    def _take(self, wait_s: float) -> dict[str, Any]:
-        """The next message of the process that we have now; `tick` when there was none in time."""
-        with contextlib.suppress(queue.Empty):
-            process, message = self._inbox.get(timeout=max(0.0, wait_s))
-            if process is None or process is self._process:
-                return message
-        return {"type": "tick"}
-
-    def _rest(self) -> None:
-        """Nobody waits: sleep until poked; the process gives its memory back after its idle time."""
-        left_s = self._idle_since_s + self._settings.draft_idle_s - time.monotonic()
-        message = self._take(left_s if self._process else TICK_S * 20)
-        if message["type"] == "closed":
-            self._drop(end=False)
-        elif self._process and time.monotonic() - self._idle_since_s >= self._settings.draft_idle_s:
-            self._log.info("interactive compute gives its memory back", pid=self._process.pid)
-            self._drop(end=True)
-
-    def _drop(self, *, end: bool) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.end(self._settings.grace_s) if end else process.kill()
-
-    def _warm(self) -> ComputeProcess:
-        if self._process is None or not self._process.is_alive:
-            self._drop(end=False)
-            self._process = ComputeProcess(self._plan, lambda process, message: self._inbox.put((process, message)))
-            self._log.info("interactive compute started", pid=self._process.pid)
-        return self._process
-
     def _answer(self, ticket: Ticket) -> None:
         """One draft to its end, whatever that is."""
         started_s = time.monotonic()
         try:
             process = self._warm()
+            process.last_beat_s = started_s
+            process.send({"type": "draft", "ticket": ticket.number, "request": ticket.question.request.to_json()})
         except OSError as exc:
-            why = f"the interactive process failed to start ({exc.strerror})"
+            self._drop(end=False)
+            why = f"the interactive process could not be started or reached ({exc.strerror})"
             ticket.fail(DraftFailedError(why, "try again", detail=str(exc)))
             return
-        process.last_beat_s = started_s
-        process.send({"type": "draft", "ticket": ticket.number, "request": ticket.question.request.to_json()})
         while not self._handled(ticket, self._take(TICK_S)) and not self._overdue(ticket, started_s):
             pass
 

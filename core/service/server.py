@@ -159,7 +159,7 @@ class Server:
         return {
             "protocol": PROTOCOL,
             "pid": os.getpid(),
-            "compute_pid": self._lane.compute_pid,
+            "compute_pid": self._lane.pid,
             "interactive_pid": self._interactive.pid,
             "state_folder": str(self._folder.root),
             "busy": self._queue.busy(),

@@ -8,8 +8,6 @@ poked, finds that its job is not `running` any more, tells the compute process, 
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +21,7 @@ from mapreel.core.contract.paths import inside_roots
 from mapreel.core.contract.requests import TrainRequest, request_from_json
 from mapreel.core.contract.takes import release_take
 from mapreel.core.service.attempts import Attempts, Claim, Outcome
-from mapreel.core.service.compute_process import ComputePlan, ComputeProcess
+from mapreel.core.service.lane import TICK_S, Lane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +29,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from mapreel.core.contract.progress import Progress
+    from mapreel.core.service.compute_process import ComputePlan, ComputeProcess
 
-TICK_S = 0.5
 PROGRESS_S = 0.5  # progress is written to the database at most this often
 RETRY_S = 1.0  # after the database refused a write
 MAX_LOCKED_OUT = 4  # attempts in a row that found an earlier compute process alive, each after half a minute
@@ -50,38 +48,14 @@ class Running:
     written_s: float = field(default=float("-inf"))
 
 
-class BatchLane:
-    """Start it, poke it when the queue changed, stop it."""
+class BatchLane(Lane):
+    """Start it, poke it when the queue changed, stop it: the running attempt ends at its next check, its job stays
+    queued."""
 
     def __init__(self, attempts: Attempts, plan: ComputePlan, log: FilteringBoundLogger) -> None:
+        super().__init__(plan, log)
         self._attempts = attempts
-        self._plan = plan
-        self._settings = plan.settings
-        self._log = log
-        self._inbox: queue.SimpleQueue[tuple[ComputeProcess | None, dict[str, Any]]] = queue.SimpleQueue()
-        self._process: ComputeProcess | None = None
         self._locked_out = 0  # attempts in a row that an earlier compute process kept from starting
-        self._idle_since_s = time.monotonic()
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="batch lane")
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def poke(self) -> None:
-        """The queue changed: look at it."""
-        self._inbox.put((None, {"type": "poke"}))
-
-    def stop(self) -> None:
-        """Let the running attempt end at its next check (the job stays queued) and end the compute process."""
-        self._ending.set()
-        self.poke()
-        self._thread.join()
-
-    @property
-    def compute_pid(self) -> int | None:
-        process = self._process
-        return process.pid if process and process.is_alive else None
 
     def _live(self) -> None:
         while not self._ending.is_set():
@@ -96,36 +70,6 @@ class BatchLane:
                 self._log.error("queue", error=exc.to_dict())
                 self._ending.wait(RETRY_S)
         self._drop(end=True)
-
-    def _take(self, wait_s: float) -> dict[str, Any]:
-        """The next message of the process that we have now; `tick` when there was none in time."""
-        with contextlib.suppress(queue.Empty):
-            process, message = self._inbox.get(timeout=max(0.0, wait_s))
-            if process is None or process is self._process:
-                return message
-        return {"type": "tick"}
-
-    def _rest(self) -> None:
-        """Nothing waits: sleep until poked; the compute process gives its memory back after its idle time."""
-        left_s = self._idle_since_s + self._settings.compute_idle_s - time.monotonic()
-        message = self._take(left_s if self._process else TICK_S * 20)
-        if message["type"] == "closed":
-            self._drop(end=False)
-        elif self._process and time.monotonic() - self._idle_since_s >= self._settings.compute_idle_s:
-            self._log.info("compute gives its memory back", pid=self._process.pid)
-            self._drop(end=True)
-
-    def _drop(self, *, end: bool) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.end(self._settings.grace_s) if end else process.kill()
-
-    def _warm(self) -> ComputeProcess:
-        if self._process is None or not self._process.is_alive:
-            self._drop(end=False)
-            self._process = ComputeProcess(self._plan, lambda process, message: self._inbox.put((process, message)))
-            self._log.info("compute started", pid=self._process.pid)
-        return self._process
 
     # -- one attempt -----------------------------------------------------------------------------------------------
 

@@ -24,9 +24,11 @@ from mapreel.core.contract.takes import write_atomically
 from mapreel.core.media.drawing import conditions
 from mapreel.core.media.warping import agreement, warp_picture
 from mapreel.core.vid2vid.checkpoint import load_model, open_model
+from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.dataset import TrainingShot
 from mapreel.core.vid2vid.inputs import ClassTable, tensor_to_picture
 from mapreel.core.vid2vid.network import Generator
+from mapreel.core.vid2vid.paper_config import PaperConfig
 from mapreel.core.vid2vid.paper_network import CompositeGenerator
 from mapreel.core.vid2vid.precision import fast_precision
 from mapreel.core.vid2vid.renderer import to_pixels
@@ -44,24 +46,29 @@ Draw = Callable[[TrainingShot, int, Frames, bool], Frames]
 class Teacher:
     """A model of either kind that makes the frames of a training shot, which knows the true colours."""
 
-    def __init__(self, name: str, table: ClassTable, device: torch.device) -> None:
-        """Load a teacher for shots whose class indices are those of `table`.
+    def __init__(
+        self, name: str, table: ClassTable, device: torch.device, student: GeneratorConfig | None = None
+    ) -> None:
+        """Load a teacher for shots whose class indices are those of `table`, and a student that reads their maps.
 
         Raises:
             PickleRefusedError, MissingModelError, DamagedModelError: see `load_model`.
-            ModelMismatchError: it does not know all of the classes.
+            ModelMismatchError: it does not know all of the classes, or reads other maps than the student.
         """
         self._device = device
         if open_model(name).is_teacher:
             composite = load_teacher(name)
             network = composite.generator.to(device)
+            config: GeneratorConfig | PaperConfig = composite.config
             own, self.sha256 = composite.table, composite.sha256
             self._draw: Draw = lambda *given: composite_frame(network, device, *given)
         else:
             model = load_model(name)
             generator = model.generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            own, self.sha256 = model.table, model.sha256
+            own, self.sha256, config = model.table, model.sha256, model.config
             self._draw = lambda *given: _frame(generator, device, *given)
+        if student is not None:
+            _refuse_other_maps(name, config, student)
         missing = [i for i in table.ids if i not in own.ids]
         if missing:
             raise ModelMismatchError(
@@ -85,6 +92,21 @@ class Teacher:
         means = np.zeros((self._classes, *shot.means.shape[1:]), np.float32)
         means[self._places] = shot.means
         return replace(shot, classes=self._places[shot.classes], means=means)
+
+
+def _refuse_other_maps(name: str, teacher: GeneratorConfig | PaperConfig, student: GeneratorConfig) -> None:
+    """Raises ModelMismatchError for a teacher of another task, or of drawings with other channels."""
+    if teacher.task != student.task:
+        raise ModelMismatchError(
+            f"the teacher {name} is of the task {teacher.task}, the training data of {student.task}",
+            "take a teacher that was trained on the same task",
+        )
+    if teacher.conditions != student.conditions:
+        raise ModelMismatchError(
+            f"the teacher {name} reads drawings of {teacher.conditions} channels, the training data has "
+            f"{student.conditions}",
+            "prepare the data as the teacher's was prepared, from landmarks or by hand",
+        )
 
 
 def teach(teacher: Teacher, shots: list[TrainingShot], folder: Path, context: JobContext) -> list[TrainingShot]:

@@ -62,7 +62,8 @@ def run_train(
         UsageError: there is no such critic.
         ModelError: the teacher cannot be used.
         MissingInputError: there is no training in `out` to `resume`.
-        ModelMismatchError: the training to `resume` has other classes or another size.
+        ModelMismatchError: the training to `resume` has other classes, another size or other teachers, or the teacher
+            reads other maps.
         OutputExistsError: there is a training in `out` and `resume` was not asked for.
         CancelledError: the context asked for it; a checkpoint is written first.
     """
@@ -78,12 +79,14 @@ def run_train(
     check_shots(shots, config)
     plan = TrainingPlan(steps=steps, critic=Critic(critic))
     with join_ranks() as (ranks, device):
+        teacher_sha256 = None
         if teacher is not None:
             plan = replace(plan, temporal=plan.temporal or 1.0)  # whose features compare clips
             with ranks.first_goes_first():
-                shots = teach(Teacher(teacher, table, device), shots, out, context)
+                made_by = Teacher(teacher, table, device, config)
+                shots, teacher_sha256 = teach(made_by, shots, out, context), made_by.sha256
         network = lpips_squeeze(perceptual, device) if perceptual else None
-        trainer = Trainer(out, config, plan, shots, table, device, network, ranks)
+        trainer = Trainer(out, config, plan, shots, table, device, network, ranks, teacher_sha256)
         if resume:
             trainer.resume()
         trainer.run(context)

@@ -36,6 +36,7 @@ from mapreel.core.vid2vid.training_state import (
     restore,
     save_state,
     train_to_the_end,
+    weights_digest,
 )
 
 M = TypeVar("M", bound=nn.Module)
@@ -100,7 +101,9 @@ class Trainer:
         device: torch.device,
         perceptual: LpipsSqueeze | None = None,
         ranks: Ranks | None = None,
+        teacher_sha256: str | None = None,
     ) -> None:
+        """`teacher_sha256`: of the weights that made the shots' `taught` frames, None where there are none."""
         check_shots(shots, config)
         torch.manual_seed(plan.seed)
         self.folder, self.config, self.plan, self.shots, self.device = folder, config, plan, shots, device
@@ -117,6 +120,7 @@ class Trainer:
             self.critics.parameters(), plan.critic_rate, betas=(0.5, 0.99), fused=True
         )
         self.step = 0
+        self._teachers = {"perceptual": perceptual and weights_digest(perceptual), "teacher": teacher_sha256}
         self._streams: list[CropStream] = []
 
     # --- one step -----------------------------------------------------------------------------------------------
@@ -277,15 +281,14 @@ class Trainer:
 
         Raises:
             DamagedModelError: the checkpoint cannot be read.
-            ModelMismatchError: it belongs to a generator of another shape, to other classes or to other critics.
+            ModelMismatchError: it belongs to a generator of another shape, to other classes, other critics, other
+                perceptual weights or another teacher.
         """
         path = self.folder / CHECKPOINT_FILE
         header, tensors = read_state(path)
         wanted = {k: json.loads(v) for k, v in self._header().items()}
         try:
-            found: dict[str, Any] = {
-                k: json.loads(header[k]) for k in ("step", "config", "classes", "critics") if k in header
-            }
+            found: dict[str, Any] = {k: json.loads(header[k]) for k in wanted if k in header and k != "plan"}
             step, _ = int(found["step"]), found["config"]
         except (KeyError, ValueError, TypeError) as exc:
             raise damaged_state(path, exc) from exc
@@ -300,6 +303,7 @@ class Trainer:
             "config": json.dumps(asdict(self.config)),
             "classes": json.dumps(self.table.listed()),
             "critics": json.dumps(critics),
+            **{name: json.dumps(sha256) for name, sha256 in self._teachers.items()},
             "plan": json.dumps(asdict(self.plan)),
         }
 
@@ -337,7 +341,7 @@ def _adversaries(config: GeneratorConfig, plan: TrainingPlan) -> dict[str, Adver
 
 
 def _refuse_others(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    found = {"critics": [Critic.PATCH.value], "classes": wanted["classes"], **found}  # older checkpoints do not say
+    found = {**wanted, "critics": [Critic.PATCH.value], **found}  # older checkpoints do not say all of it
     before, now = (" and ".join(map(str, critics)) for critics in (found["critics"], wanted["critics"]))
     sentences = {
         "config": ("belongs to a generator of another shape", "train into another folder or use the same settings"),
@@ -349,10 +353,23 @@ def _refuse_others(path: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
             f"was trained with other critics ({before} instead of {now})",
             "give the same --critic and --teacher as before or train into another folder",
         ),
+        "perceptual": (
+            f"was trained {_beside(found['perceptual'], wanted['perceptual'])} perceptual network",
+            "give the same --perceptual as before or train into another folder",
+        ),
+        "teacher": (
+            f"was trained {_beside(found['teacher'], wanted['teacher'])} teacher",
+            "give the same --teacher as before or train into another folder",
+        ),
     }
     for key, (what, remedy) in sentences.items():
         if found[key] != wanted[key]:
             raise ModelMismatchError(f"the checkpoint {path} {what}", remedy, file=str(path))
+
+
+def _beside(before: str | None, now: str | None) -> str:
+    """How a digest of before differs from that of now, as a word before what it is of."""
+    return "without a" if before is None else "with a" if now is None else "with another"
 
 
 def _rate(step: int, steps: int) -> float:

@@ -6,6 +6,7 @@ The checkpoint holds every tensor that is needed to go on. A kill costs the step
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -132,6 +133,15 @@ def save_state(
     # a copy, because averaged and trained weights may share memory layouts safetensors refuses
     own = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
     write_atomically(path, safetensors.torch.save(own, metadata=header))
+
+
+def weights_digest(network: nn.Module) -> str:
+    """One hash for all weights of a network, the same on every device."""
+    told = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        told.update(name.encode())
+        told.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return told.hexdigest()
 
 
 def read_state(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

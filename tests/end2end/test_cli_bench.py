@@ -37,6 +37,13 @@ def test_what_needs_a_shot(warm_mapreel, tmp_path, option):
     assert option in run.sentence
 
 
+@pytest.mark.parametrize(("option", "value"), [("--every", "4"), ("--conditions", "maps")])
+def test_how_a_shot_is_scored_needs_one(warm_mapreel, option, value):
+    run = warm_mapreel("bench", "render", option, value)
+    assert run.code == 2
+    assert f"{option} needs a shot" in run.sentence
+
+
 def test_words_that_are_no_condition(warm_mapreel, tmp_path):
     shot = ["--shot", tmp_path, "--lpips", tmp_path / "x.safetensors"]
     run = warm_mapreel("bench", "render", *shot, "--conditions", "maps,nothing")

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import structlog
 
 from mapreel.core.contract.draft import (
     DRAFT_PATH,
@@ -35,8 +36,12 @@ from mapreel.core.contract.errors import (
 )
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.requests import DraftRequest
-from mapreel.core.service.channel import MAX_MESSAGE_BYTES, Channel, ChannelClosedError
-from mapreel.core.service.interactive import MAX_SESSIONS, MAX_WAITING, WaitingRoom
+from mapreel.core.contract.state_folder import state_folder
+from mapreel.core.service import lane as lane_module
+from mapreel.core.service.channel import MAX_MESSAGE_BYTES, PAYLOAD, Channel, ChannelClosedError
+from mapreel.core.service.compute_process import ComputePlan
+from mapreel.core.service.interactive import MAX_SESSIONS, MAX_WAITING, InteractiveLane, WaitingRoom
+from mapreel.core.settings import Settings
 
 
 def sketch(house, frame, **script):
@@ -48,6 +53,48 @@ def sketch(house, frame, **script):
 
 def question(serial, session="session0"):
     return DraftQuestion(session, serial, DraftRequest(labels="/l", model="street", frame=serial))
+
+
+@pytest.mark.parametrize("fails", ["start", "send"])
+def test_a_process_that_cannot_be_reached_fails_that_draft_alone(tmp_path, monkeypatch, fails):
+    """The lane goes on: the next question gets a new process."""
+    made, broken = [], [True]
+
+    class Process:
+        is_alive, pid, last_beat_s = True, 1, 0.0
+
+        def __init__(self, _, deliver):
+            self.deliver, self.ends = deliver, []
+            made.append(self)
+            if fails == "start" and broken:
+                raise OSError(broken.pop(), "no more processes")
+
+        def send(self, message):
+            if fails == "send" and broken:
+                raise OSError(broken.pop(), "no buffer space")
+            facts = {"type": "drafted", "ticket": message["ticket"], "facts": {}, PAYLOAD: b"rgb"}
+            self.last_beat_s = time.monotonic()
+            self.deliver(self, facts)
+
+        def kill(self):
+            self.ends.append("killed")
+
+        def end(self, _):
+            self.ends.append("ended")
+
+    monkeypatch.setattr(lane_module, "ComputeProcess", Process)
+    plan = ComputePlan(state_folder(tmp_path), Settings(), interactive=True)
+    lane = InteractiveLane(plan, structlog.get_logger())
+    lane.start()
+    try:
+        with pytest.raises(DraftFailedError, match=r"could not be started or reached \(no .*\); try again"):
+            lane.ask(question(1)).result(10)
+        assert lane.ask(question(2)).result(10) == ({}, b"rgb")
+    finally:
+        lane.stop()
+    assert len(made) == 2
+    assert made[0].ends == (["killed"] if fails == "send" else [])
+    assert made[1].ends == ["ended"]
 
 
 # --- with a real service ----------------------------------------------------------------------------------------

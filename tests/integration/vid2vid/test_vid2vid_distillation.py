@@ -107,6 +107,30 @@ def test_a_teacher_that_does_not_know_a_class_is_refused(taught_by):
         taught_by(ClassTable((0, 1, 5), ("sky", "road", "car")))
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"task": "pose", "conditions": 6}, r"of the task pose, the training data of city; take a teacher"),
+        ({"task": "face", "conditions": 15, "edges": False}, r"of the task face, the training data of city"),
+    ],
+)
+def test_a_teacher_of_another_task_is_refused_in_a_sentence(street, make_model, tmp_path, monkeypatch, changes, said):
+    monkeypatch.setattr(train_job, "generator_config", small_config)
+    two = ClassTable((0, 1), ("background", "face"))
+    teacher = str(make_model(two, **changes))
+    with pytest.raises(ModelMismatchError, match=said):
+        run_train([street], tmp_path / "student", steps=1, context=SilentContext(), teacher=teacher)
+
+
+def test_a_teacher_of_other_drawings_is_refused_in_a_sentence(make_model):
+    two = ClassTable((0, 1), ("background", "face"))
+    teacher = make_model(two, task="face", conditions=15, edges=False, looks=False)
+    student = replace(CONFIG, classes=2, task="face", conditions=2, edges=False, looks=False, trust=False)
+    with pytest.raises(ModelMismatchError, match="reads drawings of 15 channels, the training data has 2; prepare"):
+        Teacher(str(teacher), two, CPU, student)
+    Teacher(str(teacher), two, CPU, replace(student, conditions=15))
+
+
 def test_the_paper_s_teacher_is_given_its_first_frames(shot, tmp_path):
     torch.manual_seed(1)
     config = PaperConfig(width=80, height=48, classes=4, edges=True, previous=2, ngf=8)
@@ -172,6 +196,9 @@ def test_a_training_with_a_teacher_from_start_to_model(street, tmp_path, make_mo
     with pytest.raises(ModelMismatchError, match=r"other critics \(patch and temporal instead of patch\)"):
         run_train([street], out, steps=3, context=SilentContext(), resume=True)
     assert run_train([street], out, steps=3, context=SilentContext(), teacher=teacher, resume=True)["steps"] == 3
+    other = str(make_model(trust=True))
+    with pytest.raises(ModelMismatchError, match="was trained with another teacher; give the same --teacher"):
+        run_train([street], out, steps=4, context=SilentContext(), teacher=other, resume=True)
 
 
 def test_a_critic_or_a_teacher_that_is_not_there(street, tmp_path):

@@ -33,6 +33,7 @@ from mapreel.core.contract.requests import Quality
 from mapreel.core.media.images import read_color, write_exr, write_png
 from mapreel.core.media.labels import instance_edges
 from mapreel.core.media.warping import warp_picture
+from mapreel.core.quality import LpipsSqueeze
 from mapreel.core.vid2vid import adversary, samples, streams, trainer, training_data
 from mapreel.core.vid2vid.adversary import Critic
 from mapreel.core.vid2vid.checkpoint import load_model
@@ -46,7 +47,7 @@ from mapreel.core.vid2vid.oasis import SegmentationDiscriminator
 from mapreel.core.vid2vid.streams import CropStream
 from mapreel.core.vid2vid.train_job import run_train
 from mapreel.core.vid2vid.trainer import Trainer, TrainingPlan
-from mapreel.core.vid2vid.training_state import CHECKPOINT_FILE
+from mapreel.core.vid2vid.training_state import CHECKPOINT_FILE, read_state
 
 NETWORKS = Path(__file__).parents[4] / "shared" / "data" / "networks"
 LPIPS = NETWORKS / "lpips_squeeze.safetensors"
@@ -486,6 +487,40 @@ def test_a_checkpoint_of_other_critics_is_refused(shot, tmp_path, before, now, s
     make_trainer(tmp_path, shot, replace(PLAN, **before)).save()
     with pytest.raises(ModelMismatchError, match=f"was trained with other critics .{said}.*--critic and --teacher"):
         make_trainer(tmp_path, shot, replace(PLAN, **now)).resume()
+
+
+SOME, OTHER = (LpipsSqueeze().requires_grad_(False) for _ in range(2))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        ({}, {"perceptual": SOME}, "without a perceptual network; give the same --perceptual"),
+        ({"perceptual": SOME}, {}, "with a perceptual network; give the same --perceptual"),
+        ({"perceptual": SOME}, {"perceptual": OTHER}, "with another perceptual network; give the same --perceptual"),
+        ({"teacher_sha256": "aa"}, {"teacher_sha256": "bb"}, "with another teacher; give the same --teacher"),
+        ({"teacher_sha256": "aa"}, {}, "with a teacher; give the same --teacher"),
+        ({}, {"teacher_sha256": "bb"}, "without a teacher; give the same --teacher"),
+    ],
+)
+def test_a_checkpoint_of_other_teachers_is_refused(shot, tmp_path, before, now, said):
+    def made(given):
+        return Trainer(tmp_path, CONFIG, PLAN, [shot], TABLE, CPU, **given)
+
+    made(before).save()
+    made(before).resume()
+    with pytest.raises(ModelMismatchError, match=f"was trained {said}"):
+        made(now).resume()
+
+
+def test_a_checkpoint_from_before_it_named_its_teachers_is_gone_on_with(shot, tmp_path):
+    made = make_trainer(tmp_path, shot)
+    made.save()
+    path = tmp_path / CHECKPOINT_FILE
+    header, tensors = read_state(path)
+    assert json.loads(header.pop("perceptual")) is json.loads(header.pop("teacher")) is None
+    path.write_bytes(safetensors.torch.save(tensors, metadata=header))
+    Trainer(tmp_path, CONFIG, PLAN, [shot], TABLE, CPU, SOME).resume()
 
 
 @pytest.mark.parametrize("changes", [{"temporal": 0.7}, {"critic": Critic.OASIS}])
