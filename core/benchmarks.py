@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mapreel.core.contract.errors import OutputError
 from mapreel.core.contract.frames import FrameRange, find_sequence
-from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, Preset, Quality, RenderRequest
+from mapreel.core.contract.requests import Quality, RenderRequest
 from mapreel.core.demo import demo_shot, installed
 from mapreel.core.local import LocalContext, claim
 
@@ -120,32 +120,6 @@ def _command(request: RenderRequest, frames: str) -> list[str]:
     for number, file in request.reference:
         words += ["--reference", f"{number}={file}"]
     return [sys.executable, "-m", "mapreel.core.cli", *words, "--local", "--json", "--out", request.out]
-
-
-def measure_archive(folder: Path, source: Path, frames: str | None, preset: Preset, show: Show) -> dict[str, Any]:
-    """PSNR, bits per pixel and seconds of an archive: encoded to a file, decoded from it, compared with the source."""
-    from mapreel.core.media.images import read_color
-    from mapreel.core.quality import mean_psnr
-
-    archive, decoded = folder / "shot.nirv", folder / "decoded"
-    encoded = run(EncodeRequest(source=str(source), out=str(archive), frames=frames, preset=preset), show)
-    found = run(DecodeRequest(archive=str(archive), out=str(decoded)), show)
-    before, after = find_sequence(source).pattern, find_sequence(decoded)
-    quality_db = mean_psnr(
-        (read_color(before.path(n), frame=n), read_color(after.pattern.path(n), frame=n)) for n in after.numbers
-    )
-    height, width = read_color(after.pattern.path(after.numbers[0])).shape[:2]
-    size = archive.stat().st_size
-    return {
-        "frames": len(after.numbers),
-        "width": width,
-        "height": height,
-        "bytes": size,
-        "bits_per_pixel": 8 * size / (len(after.numbers) * height * width),
-        "psnr_db": quality_db,
-        "encode_seconds": encoded["wall_seconds"],
-        "decode_seconds": found["wall_seconds"],
-    }
 
 
 def measure_memory(folder: Path, model: str, counts: tuple[int, ...]) -> dict[str, Any]:
