@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,6 @@ import typer
 
 from mapreel.core.commands.console import Console, duration, table
 from mapreel.core.commands.options import Fps, Frames, Json, Local, absolute
-from mapreel.core.contract.errors import ArchiveError
 from mapreel.core.contract.frames import FrameRange
 from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, ImageFormat, Preset, VerifyRequest
 
@@ -87,33 +87,15 @@ def info(archive: Archive, as_json: Json = False) -> None:
 
 def _header(path: Path) -> dict[str, Any]:
     """What stands in the header of the archive. Raises ArchiveError. Loads no torch: nothing is decoded."""
-    from mapreel.core.nirvana import bitstream as bits
+    from mapreel.core.nirvana.container import Container
+    from mapreel.core.nirvana.info import archive_info
 
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        try:
-            bits.check_prefix(file.read(bits.PREFIX_BYTES))
-            place = bits.read_chunk_head(file, bits.PREFIX_BYTES, size)
-            head = bits.Header.read(bits.read_payload(file, place))
-            if size != head.total_bytes:
-                raise bits.damaged("the end", f"the file has {size} of {head.total_bytes} bytes")
-            place = bits.read_chunk_head(file, place.end, size)
-            numbers = bits.unpack_numbers(bits.read_payload(file, place), head.frames)
-        except ArchiveError as exc:
-            exc.file = str(path)
-            raise
-    return {
-        "profile": head.profile,
-        "frames": head.frames,
-        "numbers": str(FrameRange.from_numbers(numbers)),
-        "width": head.width,
-        "height": head.height,
-        "fps": float(head.fps),
-        "colour_space": head.colour_space,
-        "file_bytes": size,
-        "bits_per_pixel": round(8 * size / (head.frames * head.height * head.width), 6),
-    }
+    with Container(path) as container:
+        facts = archive_info(container)
+    told = dataclasses.asdict(facts)
+    figures = told.pop("figures")
+    told |= {"frames": len(facts.numbers), "numbers": str(FrameRange.from_numbers(facts.numbers))}
+    return {**told, **figures, "bits_per_pixel": round(facts.bits_per_pixel, 6)}
 
 
 @app.command()

@@ -6,40 +6,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from mapreel.core.contract.errors import ArchiveError, DamagedArchiveError, InputError, MissingInputError
-from mapreel.core.device import memory_guard
-from mapreel.core.nirvana import bitstream as bits
-from mapreel.core.nirvana.decode import decode_pictures
-from mapreel.core.nirvana.groups import unpack_group
-from mapreel.core.nirvana.means import TOLERANCE, block_means, steps_away, unpack_means
-from mapreel.core.nirvana.quantise import CodedGroup
+from mapreel.core.contract.errors import ArchiveError, DamagedArchiveError, InputError, UsageError
+from mapreel.core.nirvana.container import Container
+from mapreel.core.nirvana.info import ArchiveInfo, archive_info
+from mapreel.core.nirvana.means import TOLERANCE, picture_means, steps_away, unpack_means
+from mapreel.core.nirvana.pictures import SCALES, decode_samples
+from mapreel.core.nirvana.profile import WHOLE, GroupDecoder, State, View, profile_named
+from mapreel.core.nirvana.samples import Samples
 
-Picture = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArchiveInfo:
-    """What an archive says of itself, and what it costs."""
-
-    numbers: tuple[int, ...]
-    height: int
-    width: int
-    fps: float
-    profile: str
-    colour_space: str
-    bit_depth: int
-    group_frames: int
-    intra_interval: int
-    latents: int
-    other_parameters: int
-    file_bytes: int
-    bits_per_pixel: float  # 8 · file bytes / (frames · height · width)
+Window = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -57,12 +36,17 @@ class Verdict:
 
 
 @dataclass
-class _Last:
-    """The group decoded last: reading on from it costs one group, not the chain from its intra group."""
+class _Chain:
+    """One plane set, read group after group: going on from the last one costs one group, not those since its intra.
 
+    before, after: states around the group `number`, so that it can be shown again in another view.
+    """
+
+    decoder: GroupDecoder
     number: int = -1
-    coded: CodedGroup | None = None
-    pictures: dict[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    before: State | None = None
+    after: State | None = None
+    lost: dict[int, DamagedArchiveError] = field(default_factory=dict)
 
 
 class Archive:
@@ -76,71 +60,13 @@ class Archive:
     def __init__(self, path: Path | str, device: torch.device | str = "cpu") -> None:
         self.path = Path(path)
         self._device = torch.device(device)
-        self._last = _Last()
-        try:
-            self._file: BinaryIO = self.path.open("rb")
-        except OSError as error:
-            raise MissingInputError(f"{self.path.name} cannot be opened", "check the path", file=str(path)) from error
-        try:
-            self._open()
-        except ArchiveError as error:
-            self._file.close()
-            error.file = str(self.path)
-            raise
-        except BaseException:
-            self._file.close()
-            raise
-
-    def _open(self) -> None:
-        file_bytes = self._file.seek(0, 2)
-        self._file.seek(0)
-        bits.check_prefix(self._file.read(bits.PREFIX_BYTES))
-        head = self._chunk(bits.PREFIX_BYTES, bits.HEAD, file_bytes)
-        self.header = bits.Header.read(bits.read_payload(self._file, head))
-        if file_bytes != self.header.total_bytes:
-            why = "cut off" if file_bytes < self.header.total_bytes else "longer than it was written"
-            raise bits.damaged("the end", f"the file is {why}: {file_bytes} of {self.header.total_bytes} bytes")
-        if bits.index_bytes(self.header.groups) + self.header.groups * bits.CHUNK_OVERHEAD_BYTES > file_bytes:
-            raise bits.damaged("the header", f"{self.header.frames} frames do not fit into {file_bytes} bytes")
-        numbers = self._chunk(head.end, bits.NUMBERS, file_bytes)
-        self.numbers = bits.unpack_numbers(bits.read_payload(self._file, numbers), self.header.frames)
+        self.container = Container(path)
+        self.header, self.numbers = self.container.header, self.container.numbers
         self._place = {number: index for index, number in enumerate(self.numbers)}
-        self.repaired: str | None = None
-        self._after_index = numbers.end + bits.index_bytes(self.header.groups) + bits.CHUNK_OVERHEAD_BYTES
-        try:
-            index = self._chunk(numbers.end, bits.INDEX, file_bytes)
-            self._groups, self._means = bits.unpack_index(bits.read_payload(self._file, index), self.header, index.end)
-            at = (self._means[-1] or self._groups[-1]).end
-        except DamagedArchiveError as error:
-            self.repaired = str(error)
-            self._groups, self._means, at = self._walk(self._after_index, file_bytes)
-        while at < file_bytes:  # parts that later versions add; an unknown one that is required is refused here
-            at = bits.read_chunk_head(self._file, at, file_bytes).end
-
-    def _chunk(self, offset: int, kind: bytes, file_bytes: int) -> bits.Chunk:
-        try:
-            chunk = bits.read_chunk_head(self._file, offset, file_bytes)
-        except DamagedArchiveError as error:
-            raise bits.damaged(bits.chunk_name(kind, 0), error.what) from error
-        if chunk.kind != kind:
-            raise bits.damaged(bits.chunk_name(kind, 0), "another part stands in its place")
-        return chunk
-
-    def _walk(self, at: int, file_bytes: int) -> tuple[list[bits.Chunk], list[bits.Chunk | None], int]:
-        """Find the groups without the index, head by head."""
-        groups: list[bits.Chunk] = []
-        means: list[bits.Chunk | None] = []
-        while len(groups) < self.header.groups or (at < file_bytes and means and means[-1] is None):
-            chunk = bits.read_chunk_head(self._file, at, file_bytes)
-            if chunk.kind == bits.GROUP and chunk.number == len(groups):
-                groups.append(chunk)
-                means.append(None)
-            elif chunk.kind == bits.MEANS and chunk.number == len(groups) - 1:
-                means[-1] = chunk
-            elif len(groups) == self.header.groups:
-                break
-            at = chunk.end
-        return groups, means, at
+        self._kept: dict[tuple[int, View], Samples] = {}
+        profile = profile_named(self.header.profile)
+        shape = self.container.shape
+        self._chains = [_Chain(profile.open(settings, shape)) for settings in self.container.settings]
 
     def __enter__(self) -> Archive:
         return self
@@ -149,83 +75,111 @@ class Archive:
         self.close()
 
     def close(self) -> None:
-        self._file.close()
+        self.container.close()
 
     @property
     def info(self) -> ArchiveInfo:
-        head = self.header
-        return ArchiveInfo(
-            numbers=self.numbers,
-            height=head.height,
-            width=head.width,
-            fps=float(head.fps),
-            profile=head.profile,
-            colour_space=head.colour_space,
-            bit_depth=head.bit_depth,
-            group_frames=head.network.group_frames,
-            intra_interval=head.intra_interval,
-            latents=head.network.latents,
-            other_parameters=head.network.other_parameters,
-            file_bytes=head.total_bytes,
-            bits_per_pixel=8 * head.total_bytes / (head.frames * head.height * head.width),
-        )
+        return archive_info(self.container)
 
-    def frame(self, number: int) -> Picture:
-        """One frame [H, W, 3] uint8, sRGB, by its frame number.
+    def frame(self, number: int, *, region: Window | None = None, scale: int = 1) -> Samples:
+        """One frame by its frame number: [H, W, 3 or 4] uint8, uint16 (peak 2^bits - 1) or float16 scene-linear.
 
-        Reads the groups from the last intra group to its own, none after. Raises InputError for a number that the
-        archive does not hold, DamagedArchiveError naming the group that cannot be read.
+        region: x, y, width, height in pixels. scale: 1, 2, 4 or 8: sides divided by it, rounded up; pixels are means
+        of blocks from the region's corner. Reads the groups from the last intra group to its own, none after. Raises
+        InputError for a number that the archive does not hold, UsageError for a region or scale that cannot be,
+        DamagedArchiveError naming the group that cannot be read.
         """
         if number not in self._place:
             raise InputError(f"the archive holds no frame {number}", "ask for one that it lists", frame=number)
+        view = self._view(region, scale)
         index = self._place[number]
-        group = index // self.header.network.group_frames
-        picture: Picture = self._pictures(group)[index - self.header.frames_of(group).start]
+        group = index // self.header.group_frames
+        picture: Samples = self._pictures(group, view)[index - self.header.frames_of(group).start]
         return picture
 
-    def frames(self, numbers: Iterable[int] | None = None) -> Iterator[tuple[int, Picture]]:
+    def frames(
+        self, numbers: Iterable[int] | None = None, *, region: Window | None = None, scale: int = 1
+    ) -> Iterator[tuple[int, Samples]]:
         """Frame numbers and pictures, all or those asked for, in that order."""
         for number in self.numbers if numbers is None else numbers:
-            yield number, self.frame(number)
+            yield number, self.frame(number, region=region, scale=scale)
 
-    def symbols(self, group: int) -> CodedGroup:
-        """Exact symbols and steps of a group (0-based): the same on every machine. Raises DamagedArchiveError."""
+    def symbols_crc(self, group: int, plane: int = 0) -> int:
+        """CRC-32 of the exact numbers in a group (0-based): the same on every machine. Raises DamagedArchiveError."""
+        chain = self._chains[plane]
+        return chain.decoder.symbols_crc(self._state(chain, plane, group))
+
+    def _view(self, region: Window | None, scale: int) -> View:
+        return checked_view(self.header.width, self.header.height, region, scale)
+
+    def _state(self, chain: _Chain, plane: int, group: int) -> State:
+        """What the group after `group` leans on."""
         first = group - group % self.header.intra_interval
-        coded: CodedGroup | None = None
-        if self._last.coded is not None and first <= self._last.number <= group:
-            first, coded = self._last.number + 1, self._last.coded
+        if chain.number == group:
+            return chain.after
+        if first <= chain.number < group:
+            first = chain.number + 1
         for number in range(first, group + 1):
-            coded = self._read_group(number, coded)
-            self._last = _Last(number, coded)
-        assert coded is not None
-        return coded
+            self._advance(chain, plane, number, None)
+        return chain.after
 
-    def _read_group(self, number: int, previous: CodedGroup | None) -> CodedGroup:
-        payload = bits.read_payload(self._file, self._groups[number])
-        leans_on = None if self.header.is_intra(number) else previous
-        return unpack_group(payload, number, leans_on, self.header.network)
+    def _advance(self, chain: _Chain, plane: int, number: int, view: View | None) -> Samples | None:
+        """Read group `number`, the one behind the chain's own, an intra group, or the chain's own again."""
+        intra = number - number % self.header.intra_interval
+        for lost in range(intra, number + 1):
+            if lost in chain.lost:
+                raise chain.lost[lost]
+        before = chain.before if number == chain.number else chain.after
+        if intra == number:
+            before = None
+        try:
+            samples, after = self._read(chain, plane, number, before, view)
+        except DamagedArchiveError as error:
+            chain.lost[number] = error
+            raise
+        chain.number, chain.before, chain.after = number, before, after
+        return samples
 
-    def _pictures(self, group: int) -> npt.NDArray[np.uint8]:
-        kept = self._last.pictures.get(group)
+    def _read(
+        self, chain: _Chain, plane: int, number: int, before: State | None, view: View | None
+    ) -> tuple[Samples | None, State]:
+        chunk = self.container.groups[number].planes[plane]
+        payload = self.container.payload(chunk)
+        frames = len(self.header.frames_of(number))
+        if view is None:
+            return None, chain.decoder.decode(payload, number, before, frames, self._device, None, WHOLE)
+        return decode_samples(
+            chain.decoder,
+            payload,
+            before,
+            number=number,
+            frames=frames,
+            shape=self.container.shape,
+            form=self.header.pictures,
+            name=chunk.name,
+            device=self._device,
+            plane=plane,
+            view=view,
+        )
+
+    def _pictures(self, group: int, view: View = WHOLE) -> Samples:
+        kept = self._kept.get((group, view))
         if kept is not None:
             return kept
-        head = self.header
-        with memory_guard(f"decode frames of {head.width} x {head.height} px"):
-            pictures = decode_pictures(
-                head.network,
-                self.symbols(group),
-                head.height,
-                head.width,
-                len(head.frames_of(group)),
-                name=self._groups[group].name,
-                device=self._device,
-            )
-        self._last.pictures = {group: pictures}
+        self._kept.clear()  # before the next ones are made: two groups of large frames are a lot of memory
+        planes = []
+        for plane, chain in enumerate(self._chains):
+            if chain.number != group and not self.header.is_intra(group):
+                self._state(chain, plane, group - 1)
+            planes.append(self._advance(chain, plane, group, view))
+        shown = [samples for samples in planes if samples is not None]
+        pictures: Samples = shown[0] if len(shown) == 1 else np.concatenate(shown, axis=3)
+        self._kept[group, view] = pictures
         return pictures
 
     def verify(self, before_group: Callable[[int], None] = lambda _: None) -> Verdict:
         """Read everything again: checksums, symbols, and pictures by their block means within one 8-bit step."""
-        faults = [self.repaired] if self.repaired else []
+        faults = list(self.container.faults)
         lost: list[int] = []
         compared = 0
         for group in range(self.header.groups):
@@ -235,52 +189,41 @@ class Archive:
             if why:
                 faults.append(why)
                 lost += [self.numbers[index] for index in self.header.frames_of(group)]
-        faults += self._other_faults()
+        faults += self.container.other_faults()
         return Verdict(tuple(faults), tuple(lost), self.header.groups, compared)
 
     def _fault(self, group: int) -> tuple[str | None, bool]:
         """What is wrong with a group, and whether its block means could be compared."""
-        head = self.header
+        head, chunks = self.header, self.container.groups[group]
         try:
-            self._compare_head(self._groups[group])
+            for chunk in chunks.all:
+                self.container.compare_head(chunk)
             pictures = self._pictures(group)
-            chunk = self._means[group]
-            if chunk is None:
+            if chunks.means is None:
                 return None, False
-            self._compare_head(chunk)
-            payload = bits.read_payload(self._file, chunk)
-            stored = unpack_means(payload, group, len(pictures), head.height, head.width)
+            payload = self.container.payload(chunks.means)
+            stored = unpack_means(payload, group, len(pictures) * head.pictures.planes, head.height, head.width)
         except ArchiveError as error:
             return str(error), False
-        away = steps_away(block_means(pictures), stored)
+        away = steps_away(picture_means(pictures, head.pictures), stored)
         if away > TOLERANCE:
             other = f"group {group} decodes to other pictures than where it was written"
             return f"{other} (a block is {away} or more steps away).", True
         return None, True
 
-    def _other_faults(self) -> Iterator[str]:
-        """What is wrong with the parts that the index does not list: those of later versions."""
-        listed = [chunk for pair in zip(self._groups, self._means, strict=True) for chunk in pair if chunk is not None]
-        starts = [self._after_index, *(chunk.end for chunk in listed)]
-        ends = [*(chunk.offset for chunk in listed), self.header.total_bytes]
-        for start, end in zip(starts, ends, strict=True):
-            at = start
-            while at < end:
-                try:
-                    chunk = bits.read_chunk_head(self._file, at, end)
-                except ArchiveError as error:
-                    yield str(error)
-                    break  # where the next one begins is not known
-                at = chunk.end
-                try:
-                    bits.read_payload(self._file, chunk)
-                except ArchiveError as error:
-                    yield str(error)
 
-    def _compare_head(self, listed: bits.Chunk) -> None:
-        try:
-            found = bits.read_chunk_head(self._file, listed.offset, self.header.total_bytes)
-        except DamagedArchiveError as error:
-            raise bits.damaged(listed.name, "the checksum of its head is wrong") from error
-        if found != listed:
-            raise bits.damaged(listed.name, "the index and the part itself disagree")
+def checked_view(width: int, height: int, region: Window | None, scale: int) -> View:
+    """What a region and a scale ask of a picture. Raises UsageError for those that cannot be."""
+    if scale not in SCALES:
+        raise UsageError(f"the scale is 1/{scale}", "use 1/1, 1/2, 1/4 or 1/8")
+    if region is None:
+        return View(scale=scale)
+    x, y, w, h = region
+    if not (0 <= x < x + w <= width and 0 <= y < y + h <= height):
+        raise UsageError(
+            f"the region {x},{y},{w},{h} is not inside the {width}x{height} pixels of a frame",
+            "give X,Y,WIDTH,HEIGHT inside it",
+        )
+    if x % scale or y % scale:
+        raise UsageError(f"the region begins at {x},{y}", f"at scale 1/{scale} give multiples of {scale}")
+    return View(window=(x, y, w, h), scale=scale)

@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass
 from types import MappingProxyType
+
+from mapreel.core.nirvana.bitstream import limit, unsupported
+from mapreel.core.nirvana.profile import PictureShape
 
 PATCH_PX = 32
 # Latents for each pixel of each frame in the paper's own setting: 2 360 320 / (1920 · 1080 · 3) (Maiya et al. 2023).
@@ -13,6 +17,9 @@ LATENTS_PER_PIXEL = 2_360_320 / (1920 * 1080 * 3)
 MAX_HIDDEN = 2048
 MAX_FEATURES = 64
 MAX_JOINED_FLOATS = 1 << 27  # 512 MiB for the largest matrix that a decoder makes of a network
+MAX_LATENTS_PERCENT = 38  # of a group's pixels: a small picture cannot ask for a large network
+MORE_LATENTS = 1 << 16  # that a group of any size may have besides
+_SETTINGS = struct.Struct("<HHHf")
 _PAPER_FEATURES = 16
 _LEAST_FEATURES = 8
 
@@ -82,6 +89,29 @@ class NetworkConfig:
     def other_parameters(self) -> int:
         """Biases, convolutions and one learned scale for each layer of latents."""
         return sum(1 if layer.is_latent else layer.size for layer in self.layers)
+
+
+def write_settings(network: NetworkConfig) -> bytes:
+    """What the file says of a network besides the group length."""
+    return _SETTINGS.pack(network.hidden, network.features, network.conv_channels, network.w0)
+
+
+def read_settings(settings: bytes, shape: PictureShape) -> NetworkConfig:
+    """Inverse of `write_settings`. Raises UnsupportedArchiveError for a network that is too large for its pictures."""
+    if len(settings) != _SETTINGS.size:
+        raise unsupported(f"the archive has {len(settings)} bytes of settings in place of {_SETTINGS.size}")
+    hidden, features, conv, w0 = _SETTINGS.unpack(settings)
+    limit("network width", hidden, MAX_HIDDEN)
+    limit("number of features", features, MAX_FEATURES)
+    if features % 2 or conv != 32 or not 0 < w0 <= 1000:
+        raise unsupported(f"the archive has a network of {features} and {conv} channels")
+    network = NetworkConfig(
+        hidden=hidden, group_frames=shape.group_frames, features=features, conv_channels=conv, w0=w0
+    )
+    most = shape.width * shape.height * shape.group_frames * MAX_LATENTS_PERCENT // 100 + MORE_LATENTS
+    limit("number of latents for its size", network.latents, most)
+    limit("network for its group length", network.joined_floats, MAX_JOINED_FLOATS)
+    return network
 
 
 def patch_grid(height: int, width: int) -> tuple[int, int]:

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,23 +16,25 @@ from torch import Tensor
 
 from mapreel.core.contract.errors import UnsupportedFileError
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
-from mapreel.core.contract.takes import write_atomically
 from mapreel.core.device import memory_guard
 from mapreel.core.nirvana import bitstream as bits
-from mapreel.core.nirvana.config import FitConfig, NetworkConfig, network_for
-from mapreel.core.nirvana.decode import decode_pictures
+from mapreel.core.nirvana.config import FitConfig, NetworkConfig, network_for, write_settings
+from mapreel.core.nirvana.decode import NirvanaDecoder
 from mapreel.core.nirvana.fit import fit_group
 from mapreel.core.nirvana.groups import pack_group, unpack_group
-from mapreel.core.nirvana.means import block_means, pack_means
+from mapreel.core.nirvana.header import MAX_FRAME_PX, MAX_FRAMES, MAX_GROUP_PX, MAX_SIDE_PX, Header
+from mapreel.core.nirvana.means import pack_means, picture_means
+from mapreel.core.nirvana.pictures import decode_samples
+from mapreel.core.nirvana.profile import PictureShape
 from mapreel.core.nirvana.quantise import CodedGroup
+from mapreel.core.nirvana.samples import PictureFormat, Samples
 from mapreel.core.nirvana.start import first_start, next_start
-from mapreel.core.nirvana.work import FinishedGroup, WorkFolder, fingerprint
-
-Picture = npt.NDArray[np.uint8]
+from mapreel.core.nirvana.work import WorkFolder, fingerprint
+from mapreel.core.nirvana.writer import FinishedGroup, OtherChunk, Parts, write_archive
 
 
 class Source(Protocol):
-    """Frames by number: `core.media.sequence.ShotSequence` is one."""
+    """Frames by number, in the samples of the archive: [H, W, 3 or 4], see `samples.PictureFormat`."""
 
     @property
     def numbers(self) -> tuple[int, ...]: ...
@@ -41,7 +42,7 @@ class Source(Protocol):
     @property
     def size(self) -> tuple[int, int]: ...
 
-    def read(self, number: int) -> Picture: ...
+    def read(self, number: int) -> npt.NDArray[Any]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +55,11 @@ class EncodeSettings:
     intra_interval: int = 8  # a frame needs at most eight groups: one second at 24 frames a second
     psnr_db: float | None = None  # a group ends early when its pictures reach this
     seed: int = 0
+    pictures: PictureFormat = field(default_factory=PictureFormat)
+    notes: tuple[OtherChunk, ...] = ()  # optional chunks, see `metadata`
 
     def network(self, size: tuple[int, int]) -> NetworkConfig:
-        fit_a_group = max(1, bits.MAX_GROUP_PX // (size[0] * size[1]))  # very large frames: fewer share a network
+        fit_a_group = max(1, MAX_GROUP_PX // (size[0] * size[1]))  # very large frames: fewer share a network
         return network_for(*size, min(self.group_frames, fit_a_group))
 
 
@@ -80,27 +83,30 @@ class _Encoder:
         self, source: Source, settings: EncodeSettings, path: Path, ctx: JobContext, device: torch.device
     ) -> None:
         height, width = source.size
-        if max(height, width) > bits.MAX_SIDE_PX or height * width > bits.MAX_FRAME_PX:
+        if max(height, width) > MAX_SIDE_PX or height * width > MAX_FRAME_PX:
             raise UnsupportedFileError(
                 f"frames of {width} x {height} px are too large for an archive", "encode smaller ones"
             )
-        if len(source.numbers) > bits.MAX_FRAMES:
+        if len(source.numbers) > MAX_FRAMES:
             raise UnsupportedFileError(f"{len(source.numbers)} frames are too many", "encode the shot in parts")
         self.source, self.settings, self.path, self.ctx, self.device = source, settings, path, ctx, device
-        self.header = bits.Header(
+        self.network = settings.network(source.size)
+        self.header = Header(
             total_bytes=0,
             width=width,
             height=height,
             frames=len(source.numbers),
             fps=settings.fps,
-            network=settings.network(source.size),
+            group_frames=self.network.group_frames,
             intra_interval=settings.intra_interval,
+            pictures=settings.pictures,
         )
         self.work = WorkFolder(path, _described(source, settings))
         self.sources: list[bytes] = []
-        self.previous: CodedGroup | None = None
+        planes = settings.pictures.planes
+        self.previous: list[CodedGroup | None] = [None] * planes
         self._remaining = RemainingTime()
-        self._planned = [self._iterations(group) for group in range(self.header.groups)]
+        self._planned = [planes * self._iterations(group) for group in range(self.header.groups)]
         self._kept = 0  # iterations that an earlier attempt has done
 
     def _iterations(self, group: int) -> int:
@@ -110,22 +116,54 @@ class _Encoder:
     def add(self, group: int) -> None:
         """Fit one group and keep it on disk, or take it from there."""
         self.ctx.check()
-        pixels = np.stack([self.source.read(self.source.numbers[i]) for i in self.header.frames_of(group)])
-        self.sources.append(fingerprint(pixels.tobytes()))
+        samples = np.stack([self.source.read(self.source.numbers[i]) for i in self.header.frames_of(group)])
+        self.sources.append(fingerprint(samples.tobytes()))
         finished = self.work.load(group, self.sources[-1])
-        frames = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255.0
-        previous = None if self.header.is_intra(group) else self.previous
+        if self.header.is_intra(group):
+            self.previous = [None] * len(self.previous)
         if finished is None:
             with memory_guard(f"encode frames of {self.header.width} x {self.header.height} px"):
-                finished = self._fit(group, previous, frames)
+                finished = self._fit_planes(group, samples)
             self.work.save(group, self.sources[-1], finished)
         elif group == self._kept:
             self._kept += 1
-        self.previous = unpack_group(finished.payload, group, previous, self.header.network)
+        payloads = (finished.payload, finished.alpha)[: len(self.previous)]
+        self.previous = [
+            unpack_group(payload, group, previous, self.network)
+            for payload, previous in zip(payloads, self.previous, strict=True)
+        ]
         self._report(group + 1, 0)
 
-    def _fit(self, group: int, previous: CodedGroup | None, frames: Tensor) -> FinishedGroup:
-        net, fit, seed = self.header.network, self.settings.fit, self.settings.seed + group
+    def _fit_planes(self, group: int, samples: Samples) -> FinishedGroup:
+        """Fit colours and alpha, and decode them again for the block means."""
+        payloads, decoded = [], []
+        for plane, previous in enumerate(self.previous):
+            codes = torch.from_numpy(self.settings.pictures.codes(samples, plane))
+            payloads.append(self._fit(group, plane, previous, codes.to(self.device).permute(0, 3, 1, 2).contiguous()))
+            # What is compared later is what a decoder makes of the bytes, not what the fit believed.
+            decoded.append(self._decoded(group, plane, previous, payloads[-1], len(samples)))
+        pictures = decoded[0] if len(decoded) == 1 else np.concatenate(decoded, axis=3)
+        means = pack_means(picture_means(pictures, self.settings.pictures))
+        return FinishedGroup(payloads[0], means, *payloads[1:])
+
+    def _decoded(self, group: int, plane: int, previous: CodedGroup | None, payload: bytes, frames: int) -> Samples:
+        shape = PictureShape(height=self.header.height, width=self.header.width, group_frames=self.header.group_frames)
+        samples, _ = decode_samples(
+            NirvanaDecoder(self.network, shape),
+            payload,
+            previous,
+            number=group,
+            frames=frames,
+            shape=shape,
+            form=self.settings.pictures,
+            name=bits.chunk_name((bits.GROUP, bits.ALPHA)[plane], group),
+            device=self.device,
+            plane=plane,
+        )
+        return samples
+
+    def _fit(self, group: int, plane: int, previous: CodedGroup | None, frames: Tensor) -> bytes:
+        net, fit, seed = self.network, self.settings.fit, self.settings.seed + group
         if previous is None:
             start = first_start(net, fit, frames, seed, self.ctx.check)
         else:
@@ -139,15 +177,9 @@ class _Encoder:
             iterations=self._iterations(group),
             seed=seed,
             target_mse=target,
-            check=lambda done: self._during(group, done),
+            check=lambda done: self._during(group, plane * self._iterations(group) + done),
         )
-        payload = pack_group(fitted.coded, previous, net)
-        # What is compared later is what a decoder makes of the bytes, not what the fit believed.
-        stored = unpack_group(payload, group, previous, net)
-        pictures = decode_pictures(
-            net, stored, *self.source.size, len(frames), name=bits.chunk_name(bits.GROUP, group), device=self.device
-        )
-        return FinishedGroup(payload, pack_means(block_means(pictures)))
+        return pack_group(fitted.coded, previous, net)
 
     def _during(self, group: int, done: int) -> None:
         self.ctx.check()
@@ -160,41 +192,25 @@ class _Encoder:
         if group >= self._kept:
             spent = sum(self._planned[self._kept : group]) + done
             left = self._remaining.update(spent, sum(self._planned[self._kept :]))
-        frames = min(group * self.header.network.group_frames, self.header.frames)
+        frames = min(group * self.header.group_frames, self.header.frames)
         self.ctx.report(Progress(frames, self.header.frames, "encode", left))
 
     def write(self) -> None:
         """Join header, frame numbers, index and groups into the archive."""
-        groups = self.header.groups
-        sizes, mean_sizes, write_groups = self.work.write_groups(groups, self.sources)
-        numbers = bits.pack_numbers(self.source.numbers)
-        first = bits.PREFIX_BYTES + 3 * bits.CHUNK_OVERHEAD_BYTES + len(self.header.write()) + len(numbers)
-        at = first + bits.index_bytes(groups)
-        chunks, means = [], []
-        for group, (size, mean_size) in enumerate(zip(sizes, mean_sizes, strict=True)):
-            chunks.append(bits.Chunk(bits.GROUP, group, at, size))
-            means.append(bits.Chunk(bits.MEANS, group, chunks[-1].end, mean_size))
-            at = means[-1].end
-        header = dataclasses.replace(self.header, total_bytes=at)
-        front = [
-            bits.pack_prefix(),
-            bits.pack_chunk(bits.HEAD, 0, header.write()),
-            bits.pack_chunk(bits.NUMBERS, 0, numbers),
-            bits.pack_chunk(bits.INDEX, 0, bits.pack_index(chunks, list(means))),
-        ]
-        write_atomically(self.path, _joined(b"".join(front), write_groups))
-
-
-def _joined(front: bytes, rest: Callable[[BinaryIO], None]) -> Callable[[BinaryIO], None]:
-    def write(file: BinaryIO) -> None:
-        file.write(front)
-        rest(file)
-
-    return write
+        planes = self.settings.pictures.planes
+        parts = Parts(
+            header=self.header,
+            numbers=self.source.numbers,
+            settings=(write_settings(self.network),) * planes,
+            groups=self.work.groups(self.sources),
+            notes=self.settings.notes,
+        )
+        write_archive(self.path, parts)
 
 
 def _described(source: Source, settings: EncodeSettings) -> dict[str, object]:
-    """Settings as JSON: groups made with others must not be mixed in."""
-    described = dataclasses.asdict(settings)
+    """Settings as JSON: groups made with others must not be mixed in. Notes touch no group."""
+    described = dataclasses.asdict(dataclasses.replace(settings, notes=()))
     described["fps"] = str(settings.fps)
+    described["pictures"] = repr(settings.pictures)
     return {"settings": described, "numbers": list(source.numbers), "size": list(source.size), "version": bits.VERSION}

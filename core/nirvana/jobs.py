@@ -169,7 +169,7 @@ def run_verify(request: VerifyRequest, take: Path | None, ctx: JobContext) -> di
     assert take is None, take
     started = time.monotonic()
     with Archive(request.archive, pick_device()) as archive:
-        remaining, length = RemainingTime(), archive.header.network.group_frames
+        remaining, length = RemainingTime(), archive.header.group_frames
 
         def before(group: int) -> None:
             ctx.check()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Block means of decoded pictures: what `verify` compares, since a network's last bit differs between machines.
 
-One number for each 8 by 8 block: its mean over all pixels and the three channels. Only its remainder modulo 8 is kept.
+One number for each 8 by 8 block: its mean over all pixels and the three channels (of alpha the one), in 8-bit codes.
+Only its remainder modulo 8 is kept.
 That is enough to see any block that is 2 to 6 steps away, and of many blocks that are further away five in eight,
 at half the bits (a twentieth of a bit a pixel; the mean itself, predicted from its neighbours, took 5.6 bits a block).
 """
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from mapreel.core.nirvana.bitstream import MEANS, chunk_name
 from mapreel.core.nirvana.entropy import ByteReader, ProbabilityTable, SymbolDecoder, SymbolEncoder
+from mapreel.core.nirvana.samples import PictureFormat, Samples
 
 BLOCK_PX = 8
 TOLERANCE = 1  # 8-bit steps between stored and seen
@@ -24,15 +26,20 @@ Means = npt.NDArray[np.int32]
 
 
 def block_means(frames: npt.NDArray[np.uint8]) -> Means:
-    """Frames [T, H, W, 3] -> [T, ceil(H / 8), ceil(W / 8)], rounded, halves up; edge blocks are smaller."""
+    """Frames [T, H, W, C] -> [T, ceil(H / 8), ceil(W / 8)], rounded, halves up; edge blocks are smaller."""
     rows = np.arange(0, frames.shape[1], BLOCK_PX)
     cols = np.arange(0, frames.shape[2], BLOCK_PX)
     sums = np.add.reduceat(np.add.reduceat(frames.sum(axis=3, dtype=np.int64), rows, axis=1), cols, axis=2)
     heights = np.diff(np.append(rows, frames.shape[1]))
     widths = np.diff(np.append(cols, frames.shape[2]))
-    count = 3 * heights[:, None] * widths[None, :]
+    count = frames.shape[3] * heights[:, None] * widths[None, :]
     means: Means = ((2 * sums + count) // (2 * count)).astype(np.int32)
     return means
+
+
+def picture_means(samples: Samples, form: PictureFormat) -> Means:
+    """Block means of samples [T, H, W, 3 or 4] -> [T or 2 T, …]: those of the colours, then those of alpha."""
+    return np.concatenate([block_means(form.eight_bits(samples, plane)) for plane in range(form.planes)])
 
 
 def pack_means(means: Means) -> bytes:

@@ -19,8 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mapreel.core.nirvana.config import FitConfig, NetworkConfig
-from mapreel.core.nirvana.decode import decode_pictures
+from mapreel.core.nirvana.decode import tiles_of
 from mapreel.core.nirvana.network import GREY, centroids, cut_patches, features_of, temporal_encoding
+from mapreel.core.nirvana.profile import PictureShape
 from mapreel.core.nirvana.quantise import FIXED_STEPS, SYMBOL_LIMIT, CodedGroup
 
 Check = Callable[[], None]  # called often; raises when the job shall stop
@@ -196,11 +197,15 @@ def next_start(
 
 @torch.no_grad()
 def _error(config: NetworkConfig, start: CodedGroup, frames: Tensor) -> float:
-    height, width = frames.shape[2:]
-    shown = torch.from_numpy(
-        decode_pictures(config, start, height, width, len(frames), name="the start", device=frames.device)
-    )
-    return float((shown.to(frames.device).permute(0, 3, 1, 2) / 255.0 - frames).square().mean())
+    """Mean square error of what a start shows; infinite for one that shows no picture."""
+    shape = PictureShape(height=frames.shape[2], width=frames.shape[3], group_frames=config.group_frames)
+    total = torch.zeros((), device=frames.device, dtype=torch.float64)
+    for tile in tiles_of(config, start, shape, len(frames), frames.device):
+        bottom, right = tile.top + tile.pixels.shape[1], tile.left + tile.pixels.shape[2]
+        wanted = frames[:, :, tile.top : bottom, tile.left : right].permute(0, 2, 3, 1)
+        total += (tile.pixels.clamp(0.0, 1.0) - wanted).double().square().sum()
+    error = float(total) / frames.numel()
+    return error if math.isfinite(error) else math.inf
 
 
 def _round_sines(sines: dict[str, Tensor], steps: Mapping[str, float]) -> None:

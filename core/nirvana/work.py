@@ -7,28 +7,16 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from mapreel.core.contract.errors import ArchiveError, disk_error
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.nirvana import bitstream as bits
+from mapreel.core.nirvana.writer import FinishedGroup
 
 _SOURCE = b"srcs"  # chunk of a group file: SHA-256 of the frames it was made from
-_FORMAT = "mapreel-encode-work-1"
-
-
-@dataclass(frozen=True)
-class FinishedGroup:
-    """Payloads of one group as they will stand in the archive."""
-
-    payload: bytes
-    means: bytes
-
-    def chunks(self, number: int) -> bytes:
-        return bits.pack_chunk(bits.GROUP, number, self.payload) + bits.pack_chunk(bits.MEANS, number, self.means)
+_FORMAT = "mapreel-encode-work-2"
 
 
 class WorkFolder:
@@ -61,33 +49,24 @@ class WorkFolder:
             data = self._file(group).read_bytes()
         except OSError:
             return None
-        file, at, found = io.BytesIO(data), 0, []
+        file, at, found = io.BytesIO(data), 0, {}
         try:
-            for kind in (_SOURCE, bits.GROUP, bits.MEANS):
+            while at < len(data):
                 chunk = bits.read_chunk_head(file, at, len(data))
-                if (chunk.kind, chunk.number) != (kind, group):
+                if chunk.number != group:
                     return None
-                found.append(bits.read_payload(file, chunk))
+                found[chunk.kind] = bits.read_payload(file, chunk)
                 at = chunk.end
         except ArchiveError:
             return None
-        return FinishedGroup(found[1], found[2]) if found[0] == source else None
+        if found.get(_SOURCE) != source or bits.GROUP not in found:
+            return None
+        return FinishedGroup(found[bits.GROUP], found.get(bits.MEANS, b""), found.get(bits.ALPHA, b""))
 
-    def write_groups(
-        self, groups: int, sources: list[bytes]
-    ) -> tuple[list[int], list[int], Callable[[BinaryIO], None]]:
-        """Payload sizes of all groups and of their means, and who writes their chunks one after the other."""
-        sizes, mean_sizes = [], []
-        for group in range(groups):
-            finished = self._must(group, sources)
-            sizes.append(len(finished.payload))
-            mean_sizes.append(len(finished.means))
-
-        def write(file: BinaryIO) -> None:
-            for group in range(groups):
-                file.write(self._must(group, sources).chunks(group))
-
-        return sizes, mean_sizes, write
+    def groups(self, sources: list[bytes]) -> Iterator[FinishedGroup]:
+        """All groups in order. Raises DamagedArchiveError when one has gone."""
+        for group in range(len(sources)):
+            yield self._must(group, sources)
 
     def _must(self, group: int, sources: list[bytes]) -> FinishedGroup:
         finished = self.load(group, sources[group])

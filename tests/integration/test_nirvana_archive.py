@@ -29,8 +29,7 @@ from mapreel.core.nirvana import encode as encode_module
 from mapreel.core.nirvana.archive import Archive
 from mapreel.core.nirvana.config import FitConfig
 from mapreel.core.nirvana.encode import EncodeSettings, encode
-from mapreel.core.nirvana.groups import symbols_crc
-from mapreel.core.nirvana.means import block_means
+from mapreel.core.nirvana.means import picture_means
 from mapreel.core.quality import psnr
 
 GOLDEN = Path(__file__).with_name("nirvana_golden") / "ramp_v1.nirv"
@@ -120,7 +119,7 @@ def test_thread_count_changes_no_symbol_and_no_pixel_by_more_than_a_step(archive
         for count in (1, 2):
             torch.set_num_threads(count)
             with Archive(archive) as opened:
-                crcs = [symbols_crc(opened.symbols(group), opened.header.network) for group in range(5)]
+                crcs = [opened.symbols_crc(group) for group in range(5)]
                 seen.append((crcs, np.stack([picture for _, picture in opened.frames()]).astype(int)))
     finally:
         torch.set_num_threads(threads)
@@ -207,12 +206,12 @@ def found_fault(path: Path, chunk: bits.Chunk | None) -> str:
     """The sentence that a reader gets, at opening or when it comes to `chunk`."""
     try:
         with Archive(path) as opened:
-            if opened.repaired is not None:
-                assert len(opened._groups) == 5  # found again without the index
-                return opened.repaired
+            if opened.container.faults:
+                assert len(opened.container.groups) == 5  # found again without the index
+                return opened.container.faults[0]
             assert chunk is not None
-            opened._compare_head(chunk)  # as verify does before it decodes, which is too slow for every byte
-            bits.read_payload(opened._file, chunk)
+            opened.container.compare_head(chunk)  # as verify does before it decodes, which is too slow for every byte
+            opened.container.payload(chunk)
     except ArchiveError as error:
         return str(error).replace("this is not a Mapreel archive", "start")
     return "nothing"
@@ -289,7 +288,7 @@ def test_a_forged_step_is_told(archive, chunks, tmp_path):
 
 def test_pictures_a_step_off_pass_and_two_steps_off_do_not(archive, monkeypatch):
     for change, whole in ((1, True), (2, False), (-1, True), (-3, False)):
-        monkeypatch.setattr(archive_module, "block_means", lambda frames, by=change: block_means(frames) + by)
+        monkeypatch.setattr(archive_module, "picture_means", lambda *of, by=change: picture_means(*of) + by)
         with Archive(archive) as opened:
             verdict = opened.verify()
         assert verdict.whole is whole
@@ -298,8 +297,8 @@ def test_pictures_a_step_off_pass_and_two_steps_off_do_not(archive, monkeypatch)
 
 def test_newer_version_and_unknown_parts(archive, tmp_path):
     data = archive.read_bytes()
-    newer = struct.pack("<8sHH", bits.MAGIC, 2, 0)
-    with pytest.raises(UnsupportedArchiveError, match="version 2"):
+    newer = struct.pack("<8sHH", bits.MAGIC, 3, 0)
+    with pytest.raises(UnsupportedArchiveError, match="version 3"):
         Archive(written(tmp_path, newer + struct.pack("<I", zlib.crc32(newer)) + data[16:]))
     with Archive(written(tmp_path, longer(data, bits.pack_chunk(b"tail", 0, b"later")))) as opened:
         assert opened.frame(1001).shape == (24, 40, 3)
@@ -351,7 +350,7 @@ def test_pictures_do_not_depend_on_how_many_patches_are_decoded_at_once(tmp_path
     path = make(tmp_path / "wide.nirv", Shot(1, 70, 100))
     with Archive(path) as opened:
         whole = opened.frame(1001).astype(int)
-        one_patch = opened.header.network.floats_a_patch
+        one_patch = opened._chains[0].decoder.config.floats_a_patch
     for patches in (1, 2, 5):
         monkeypatch.setattr(decode_module, "_FLOATS_AT_ONCE", patches * one_patch)
         with Archive(path) as opened:
@@ -437,7 +436,7 @@ def test_target_ends_groups_early(tmp_path):
 def test_golden_file():
     """Written once by version 1; must open for ever, its symbols exact, its pictures within one step."""
     with Archive(GOLDEN) as opened:
-        crcs = tuple(symbols_crc(opened.symbols(group), opened.header.network) for group in range(2))
+        crcs = tuple(opened.symbols_crc(group) for group in range(2))
         assert opened.verify().whole
         assert opened.info.numbers == (1001, 1002)
         pictures = np.stack([picture for _, picture in opened.frames()])

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from mapreel.core.nirvana.config import FitConfig, NetworkConfig
-from mapreel.core.nirvana.decode import decode_pictures
+from mapreel.core.nirvana.decode import tiles_of
 from mapreel.core.nirvana.fit import fit_group
 from mapreel.core.nirvana.network import (
     basis_images,
@@ -20,6 +20,7 @@ from mapreel.core.nirvana.network import (
     patches_from,
     temporal_encoding,
 )
+from mapreel.core.nirvana.profile import PictureShape
 from mapreel.core.nirvana.quantise import FIXED_STEPS, CodedGroup, QuantisedWeights, straight_through
 from mapreel.core.nirvana.start import (
     _linear_convolutions,
@@ -111,14 +112,21 @@ def test_trained_weights_are_the_coded_ones_to_the_last_bit():
         assert torch.equal(weight.detach(), coded[name]), name
 
 
+def decoded(config: NetworkConfig, group: CodedGroup, height: int, width: int) -> np.ndarray:
+    """Small pictures [3, height, width, 3], which are one tile."""
+    shape = PictureShape(height=height, width=width, group_frames=config.group_frames)
+    (tile,) = tiles_of(config, group, shape, 3, torch.device("cpu"))
+    return tile.pixels.clamp(0, 1).numpy()
+
+
 def test_what_was_measured_is_what_is_coded():
     rows, cols = torch.meshgrid(torch.linspace(0, 1, 40), torch.linspace(0, 1, 64), indexing="ij")
     frames = torch.stack([torch.stack([rows, cols, (rows + cols + t / 5) / 3]) for t in range(3)])
     fit = FitConfig(first_iterations=25, next_iterations=5, first_search=40)
     start = first_start(CONFIG, fit, frames, seed=0)
     fitted = fit_group(CONFIG, fit, start, frames, iterations=25, seed=0)
-    shown = decode_pictures(CONFIG, fitted.coded, 40, 64, 3, name="group 0", device=torch.device("cpu"))
-    seen = float(np.mean((shown / 255.0 - frames.permute(0, 2, 3, 1).numpy()) ** 2))
+    shown = decoded(CONFIG, fitted.coded, 40, 64)
+    seen = float(np.mean((shown - frames.permute(0, 2, 3, 1).numpy()) ** 2))
     assert seen == pytest.approx(fitted.mse, rel=0.1)
     assert seen < float(frames.var())
 
@@ -141,8 +149,8 @@ def test_solved_start_shows_the_frames():
     fit = FitConfig(first_iterations=1, next_iterations=1, first_search=60)
     start = first_start(NetworkConfig(hidden=9, features=6), fit, frames.contiguous(), seed=0)
     config = NetworkConfig(hidden=9, features=6)
-    shown = decode_pictures(config, start, 96, 96, 3, name="group 0", device=torch.device("cpu"))
-    assert np.abs(shown / 255.0 - frames.permute(0, 2, 3, 1).numpy()).mean() < 0.05
+    shown = decoded(config, start, 96, 96)
+    assert np.abs(shown - frames.permute(0, 2, 3, 1).numpy()).mean() < 0.05
 
 
 def test_early_stop_and_masking_of_missing_frames():

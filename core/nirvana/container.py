@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An open .nirv file as its chunks: header, frame numbers, settings, groups and what is optional. Loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from mapreel.core.contract.errors import (
+    ArchiveError,
+    DamagedArchiveError,
+    MissingInputError,
+    UnsupportedArchiveError,
+)
+from mapreel.core.nirvana import bitstream as bits
+from mapreel.core.nirvana import header as heads
+from mapreel.core.nirvana.header import GroupChunks, group_chunks
+from mapreel.core.nirvana.profile import PictureShape, profile_named
+
+MAX_SETTINGS_BYTES = 1 << 16
+OTHERS_A_FRAME = 8  # optional chunks that a reader walks over, for each frame: an end to the time that opening takes
+MORE_OTHERS = 1024
+
+
+class Container:
+    """Reads the structure of an archive when opened; use it as a context manager.
+
+    header, numbers, settings (payload of each plane's PSET), groups; others: optional chunks by kind and number, the
+    first of each. faults: one sentence for each part that is damaged without making the file useless (the index, which
+    is found again, and optional parts). Raises MissingInputError, UnsupportedArchiveError (no archive, a newer one,
+    sizes beyond what is read) or DamagedArchiveError (cut off, altered header).
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        try:
+            self._file: BinaryIO = self.path.open("rb")
+        except OSError as error:
+            raise MissingInputError(f"{self.path.name} cannot be opened", "check the path", file=str(path)) from error
+        self.faults: list[str] = []
+        self.others: dict[tuple[bytes, int], bits.Chunk] = {}
+        self._all_others: list[bits.Chunk] = []
+        try:
+            self._open()
+        except ArchiveError as error:
+            self._file.close()
+            error.file = str(self.path)
+            raise
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    @property
+    def shape(self) -> PictureShape:
+        head = self.header
+        return PictureShape(height=head.height, width=head.width, group_frames=head.group_frames)
+
+    def payload(self, chunk: bits.Chunk) -> bytes:
+        """Payload of a chunk. Raises DamagedArchiveError naming it."""
+        return bits.read_payload(self._file, chunk)
+
+    def optional(self, kind: bytes, number: int = 0) -> bytes | None:
+        """Payload of an optional chunk, None where there is none. Raises DamagedArchiveError."""
+        chunk = self.others.get((kind, number))
+        return None if chunk is None else self.payload(chunk)
+
+    def compare_head(self, listed: bits.Chunk) -> None:
+        """Raises DamagedArchiveError when the head of a chunk is not what the index says of it."""
+        try:
+            found = bits.read_chunk_head(self._file, listed.offset, self.header.total_bytes)
+        except DamagedArchiveError as error:
+            raise bits.damaged(listed.name, "the checksum of its head is wrong") from error
+        if found != listed:
+            raise bits.damaged(listed.name, "the index and the part itself disagree")
+
+    def _open(self) -> None:
+        file_bytes = self._file.seek(0, 2)
+        self._file.seek(0)
+        version = bits.check_prefix(self._file.read(bits.PREFIX_BYTES))
+        head = self._chunk(bits.PREFIX_BYTES, bits.HEAD, 0, file_bytes)
+        self.header, settings = heads.read_header(self.payload(head), version)
+        self._check_size(file_bytes)
+        numbers = self._chunk(head.end, bits.NUMBERS, 0, file_bytes)
+        self.numbers = heads.unpack_numbers(self.payload(numbers), self.header.frames)
+        at = self._read_settings(settings, numbers.end)
+        self._after_index = at + heads.index_bytes(self.header) + bits.CHUNK_OVERHEAD_BYTES
+        try:
+            index = self._chunk(at, bits.INDEX, 0, file_bytes)
+            self.groups = heads.unpack_index(self.payload(index), self.header, index.end)
+        except DamagedArchiveError as error:
+            self.faults.append(str(error))
+            self.groups = list(self._walk(self._after_index))
+        self._list_others()
+
+    def _check_size(self, file_bytes: int) -> None:
+        head = self.header
+        if file_bytes != head.total_bytes:
+            why = "cut off" if file_bytes < head.total_bytes else "longer than it was written"
+            raise bits.damaged("the end", f"the file is {why}: {file_bytes} of {head.total_bytes} bytes")
+        if heads.index_bytes(head) + head.groups * bits.CHUNK_OVERHEAD_BYTES > file_bytes:
+            raise bits.damaged("the header", f"{head.frames} frames do not fit into {file_bytes} bytes")
+
+    def _read_settings(self, settings: bytes | None, at: int) -> int:
+        """Settings of each plane, checked by the codec; gives where the next chunk begins."""
+        self.settings: list[bytes] = []
+        for plane in range(self.header.pictures.planes):
+            if settings is not None:  # version 1 has them in its header
+                self.settings.append(settings)
+                continue
+            chunk = self._chunk(at, bits.SETTINGS, plane, self.header.total_bytes)
+            if chunk.size > MAX_SETTINGS_BYTES:
+                raise bits.unsupported(f"the archive has {chunk.size} bytes of settings")
+            self.settings.append(self.payload(chunk))
+            at = chunk.end
+        for one in self.settings:
+            profile_named(self.header.profile).describe(one, self.shape)
+        return at
+
+    def _chunk(self, offset: int, kind: bytes, number: int, file_bytes: int) -> bits.Chunk:
+        try:
+            chunk = bits.read_chunk_head(self._file, offset, file_bytes)
+        except DamagedArchiveError as error:
+            raise bits.damaged(bits.chunk_name(kind, number), error.what) from error
+        if (chunk.kind, chunk.number) != (kind, number):
+            raise bits.damaged(bits.chunk_name(kind, number), "another part stands in its place")
+        return chunk
+
+    def _walk(self, at: int) -> Iterator[GroupChunks]:
+        """Find the groups without the index, head by head."""
+        end, left = self.header.total_bytes, self._most_others()
+        chunk: bits.Chunk | None = None
+        for number in range(self.header.groups):
+            while chunk is None or chunk.kind != bits.GROUP:
+                chunk, left = bits.read_chunk_head(self._file, at, end), left - 1
+                at = chunk.end
+                if left < 0:
+                    raise bits.damaged(bits.chunk_name(bits.INDEX, 0), "the groups are not found without it")
+            colours, found = chunk, dict.fromkeys((bits.ALPHA, bits.MEANS), 0)
+            if colours.number != number:
+                raise bits.damaged(colours.name, f"group {number} should stand in its place")
+            chunk = None
+            while at < end and (chunk is None or chunk.kind in found):
+                chunk = bits.read_chunk_head(self._file, at, end)
+                at = chunk.end
+                if chunk.kind in found:
+                    found[chunk.kind] = chunk.size
+            if bool(found[bits.ALPHA]) != self.header.pictures.alpha:
+                raise bits.damaged(colours.name, "it has alpha where it must not, or none")
+            yield group_chunks(number, colours.offset, (colours.size, found[bits.ALPHA], found[bits.MEANS]))
+
+    def _most_others(self) -> int:
+        return OTHERS_A_FRAME * self.header.frames + MORE_OTHERS
+
+    def _list_others(self) -> None:
+        """Look at the head of everything that is no group; an unknown part that is required is refused here."""
+        left = self._most_others()
+        for start, end in self._gaps():
+            at = start
+            while at < end:
+                left -= 1
+                if left < 0:
+                    raise bits.unsupported("the archive has too many parts")
+                try:
+                    chunk = bits.read_chunk_head(self._file, at, end)
+                except UnsupportedArchiveError:
+                    raise
+                except ArchiveError as error:
+                    self.faults.append(str(error))
+                    break  # where the next one begins is not known
+                self._all_others.append(chunk)
+                if self.others.setdefault((chunk.kind, chunk.number), chunk) is not chunk:
+                    self.faults.append(str(bits.damaged(chunk.name, "it stands there twice")))
+                at = chunk.end
+
+    def _gaps(self) -> list[tuple[int, int]]:
+        """Stretches of the file that the index does not list."""
+        starts = [self._after_index, *(group.end for group in self.groups)]
+        ends = [*(group.colours.offset for group in self.groups), self.header.total_bytes]
+        return [(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
+
+    def other_faults(self) -> Iterator[str]:
+        """Reads every optional chunk; one sentence for each that is damaged."""
+        for chunk in self._all_others:
+            try:
+                self.payload(chunk)
+            except ArchiveError as error:
+                yield str(error)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The border between the container and the codecs: what a codec of groups is, and which ones there are.
+
+The container keeps chunks, sizes, frame numbers, depth, alpha and colour space to itself. A codec (profile) turns the
+payload of a group into pictures of codes 0..1, and knows nothing of files. Loads no torch until one is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mapreel.core.nirvana.bitstream import unsupported
+
+if TYPE_CHECKING:
+    import torch
+
+State = Any  # what a group hands to the next one; only its own codec looks into it
+TILE_PX = 8  # tiles begin at multiples of it, in pixels of the whole frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureShape:
+    """Size of the pictures of one plane set, and the longest group."""
+
+    height: int
+    width: int
+    group_frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What of each picture is asked for. A codec may show more, or at full size: the container takes its part of it.
+
+    window: x, y, width, height in pixels of the whole frame; None: all. scale: 1, 2, 4 or 8, the divisor of both sides.
+    frames: indices in the group; None: all.
+    """
+
+    window: tuple[int, int, int, int] | None = None
+    scale: int = 1
+    frames: frozenset[int] | None = None
+
+
+WHOLE = View()
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of some pictures that follow one another.
+
+    pixels: [t, h, w, C] float32 codes, C = 3 or 1 (grey); what lies beyond 0..1 is clamped by the container.
+    frame: index in the group of the first of them. top, left: in pixels of the frame divided by `scale`; at scale 1
+    multiples of TILE_PX. scale: 1, or that of the view. A frame of H rows has ceil(H / scale) of them.
+    """
+
+    pixels: torch.Tensor
+    frame: int
+    top: int
+    left: int
+    scale: int = 1
+
+
+Show = Callable[[Tile], None]
+
+
+class GroupDecoder(Protocol):
+    """One for each open archive and plane set; keeps settings, nothing of any group."""
+
+    def decode(
+        self,
+        payload: bytes,
+        number: int,
+        previous: State | None,
+        frames: int,
+        device: torch.device,
+        show: Show | None,
+        view: View,
+    ) -> State:
+        """Read group `number` of `frames` pictures and give what the next group leans on.
+
+        previous: the state that the group before gave; None exactly for intra groups. show: takes tiles, in any order,
+        each place of each picture once; None: only the state is wanted. Raises DamagedArchiveError naming the group
+        for a payload that the writer cannot have written, whatever its bytes are; the checksum of its symbols is
+        compared in here.
+        """
+        ...
+
+    def symbols_crc(self, state: State) -> int:
+        """CRC-32 of the exact numbers of the group that gave this state: the same on every machine."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A codec as the file names it.
+
+    open: settings (payload of PSET) and shape -> decoder; describe: the same -> figures for `archive info`, without
+    torch. Both raise UnsupportedArchiveError or DamagedArchiveError for settings that cannot be.
+    """
+
+    number: int
+    name: str
+    open: Callable[[bytes, PictureShape], GroupDecoder]
+    describe: Callable[[bytes, PictureShape], dict[str, int | float | str]]
+
+
+def _open_nirvana(settings: bytes, shape: PictureShape) -> GroupDecoder:
+    from mapreel.core.nirvana.decode import NirvanaDecoder
+
+    return NirvanaDecoder.from_settings(settings, shape)
+
+
+def _describe_nirvana(settings: bytes, shape: PictureShape) -> dict[str, int | float | str]:
+    from mapreel.core.nirvana.config import read_settings
+
+    network = read_settings(settings, shape)
+    return {"latents": network.latents, "other_parameters": network.other_parameters}
+
+
+PROFILES: Mapping[int, Profile] = MappingProxyType(
+    {
+        profile.number: profile
+        for profile in (Profile(number=1, name="nirvana", open=_open_nirvana, describe=_describe_nirvana),)
+    }
+)
+
+
+def profile_named(name: str) -> Profile:
+    """Raises UnsupportedArchiveError for a name that no codec has."""
+    for profile in PROFILES.values():
+        if profile.name == name:
+            return profile
+    raise unsupported(f"this Mapreel has no codec “{name}”")
