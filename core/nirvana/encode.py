@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -63,8 +64,15 @@ class EncodeSettings:
         return network_for(*size, min(self.group_frames, fit_a_group))
 
 
-def encode(source: Source, settings: EncodeSettings, path: Path, ctx: JobContext, device: torch.device) -> None:
-    """Write `source` to the archive `path`, which appears whole or not at all.
+def encode(
+    source: Source,
+    settings: EncodeSettings,
+    path: Path,
+    ctx: JobContext,
+    device: torch.device,
+    maps: Iterable[OtherChunk] = (),
+) -> None:
+    """Write `source` to the archive `path`, which appears whole or not at all; maps: label maps, taken one at a time.
 
     Groups that an interrupted call with the same settings and pictures finished are kept. Raises
     UnsupportedFileError for pictures that are too large, OutputError, and what the source and `ctx` raise.
@@ -72,7 +80,7 @@ def encode(source: Source, settings: EncodeSettings, path: Path, ctx: JobContext
     encoder = _Encoder(source, settings, path, ctx, device)
     for group in range(encoder.header.groups):
         encoder.add(group)
-    encoder.write()
+    encoder.write(maps)
     encoder.work.remove()
 
 
@@ -195,7 +203,7 @@ class _Encoder:
         frames = min(group * self.header.group_frames, self.header.frames)
         self.ctx.report(Progress(frames, self.header.frames, "encode", left))
 
-    def write(self) -> None:
+    def write(self, maps: Iterable[OtherChunk]) -> None:
         """Join header, frame numbers, index and groups into the archive."""
         planes = self.settings.pictures.planes
         parts = Parts(
@@ -204,6 +212,7 @@ class _Encoder:
             settings=(write_settings(self.network),) * planes,
             groups=self.work.groups(self.sources),
             notes=self.settings.notes,
+            maps=maps,
         )
         write_archive(self.path, parts)
 
