@@ -24,6 +24,7 @@ from mapreel.core.vid2vid.conditions import DrawnFrames
 from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.inputs import ClassTable
 from mapreel.core.vid2vid.looks import instance_means
+from mapreel.core.vid2vid.paper_config import PaperConfig
 
 MAX_CLASSES = 256
 """A shot in memory keeps class indices in 8 bits."""
@@ -148,12 +149,8 @@ def _motions(folder: Path, numbers: tuple[int, ...], size_px: tuple[int, ...]) -
     return np.stack([np.zeros((*size_px, 2), np.float16), *maps])
 
 
-def check_shots(shots: list[TrainingShot], config: GeneratorConfig) -> None:
-    """All shots must have the size the model is made for, and room for a crop of the network's stride.
-
-    Raises:
-        InputError: a shot has another size, or is too small.
-    """
+def check_sizes(shots: list[TrainingShot], config: GeneratorConfig | PaperConfig) -> None:
+    """Raises InputError for a shot that has another size than the model is made for."""
     for shot in shots:
         h, w = shot.size_px
         if (h, w) != (config.height, config.width):
@@ -161,6 +158,17 @@ def check_shots(shots: list[TrainingShot], config: GeneratorConfig) -> None:
                 f"a training shot is {w}x{h} but the model is made for {config.width}x{config.height}",
                 "scale all training shots to one size",
             )
+
+
+def check_shots(shots: list[TrainingShot], config: GeneratorConfig) -> None:
+    """All shots must have the size the model is made for, and room for a crop of the network's stride.
+
+    Raises:
+        InputError: a shot has another size, or is too small.
+    """
+    check_sizes(shots, config)
+    for shot in shots:
+        h, w = shot.size_px
         if min(h, w) < config.stride_px:
             raise InputError(
                 f"a training shot is {w}x{h}, smaller than the {config.stride_px} pixels the network needs",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,13 +20,12 @@ from torch import Tensor, nn
 from mapreel.core.contract.errors import InputError, ModelMismatchError
 from mapreel.core.contract.progress import JobContext
 from mapreel.core.quality import LpipsSqueeze
-from mapreel.core.vid2vid.dataset import TrainingShot
+from mapreel.core.vid2vid.dataset import TrainingShot, check_sizes
 from mapreel.core.vid2vid.discriminator import MultiScaleDiscriminator
 from mapreel.core.vid2vid.distillation import composite_frame
 from mapreel.core.vid2vid.inputs import ClassTable
-from mapreel.core.vid2vid.looks import gather_looks
 from mapreel.core.vid2vid.losses import Verdicts, carried, feature_matching
-from mapreel.core.vid2vid.models import LOG_FILE, MODEL_FILE
+from mapreel.core.vid2vid.models import LOG_FILE
 from mapreel.core.vid2vid.paper_config import PaperConfig
 from mapreel.core.vid2vid.paper_network import FLOW_PX, CompositeFrame, CompositeGenerator
 from mapreel.core.vid2vid.precision import fast_precision
@@ -34,6 +34,7 @@ from mapreel.core.vid2vid.teacher_losses import critic_squares, generator_square
 from mapreel.core.vid2vid.teacher_model import save_teacher
 from mapreel.core.vid2vid.teacher_streams import SPACINGS, Clip, SequenceSample, SequenceStream, joined
 from mapreel.core.vid2vid.training_log import trim_log
+from mapreel.core.vid2vid.training_run import TrainingRun
 from mapreel.core.vid2vid.training_state import (
     CHECKPOINT_FILE,
     damaged_state,
@@ -74,7 +75,7 @@ class TeacherPlan:
     seed: int = 1
 
 
-class TeacherTrainer:
+class TeacherTrainer(TrainingRun[TeacherPlan, CompositeGenerator]):
     """Everything that changes while a teacher is trained, and how it is kept on disk."""
 
     def __init__(
@@ -108,16 +109,6 @@ class TeacherTrainer:
         self._random = np.random.default_rng([plan.seed, 0])
         self._streams = [SequenceStream(shots, config, crop, self._random) for _ in range(plan.sequences)]
         self._left = 0
-
-    @property
-    def steps(self) -> int:
-        """Steps in all."""
-        return self.plan.steps
-
-    @property
-    def checkpoint_every(self) -> int:
-        """Steps between checkpoints."""
-        return self.plan.checkpoint_every
 
     def run(self, context: JobContext) -> None:
         """Train to the end; raises as `train_to_the_end`. A sequence that a stop has cut is not gone on with."""
@@ -216,13 +207,6 @@ class TeacherTrainer:
             terms["perceptual"] = plan.perceptual * distance.float().mean()
         return terms
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        decay = min(self.plan.average, (1 + self.step) / (10 + self.step))
-        kept: list[Tensor] = list(self.averaged.parameters())
-        new: list[Tensor] = list(self.generator.parameters())
-        torch._foreach_lerp_(kept, new, 1 - decay)
-
     # --- on disk ------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
@@ -261,22 +245,8 @@ class TeacherTrainer:
     def _modules(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "averaged": self.averaged, "critics": self.critics}
 
-    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"adam": self.optimizer, "critic_adam": self.critic_optimizer}
-
-    def export(self, path: Path, *, name: str, licence: str, story: dict[str, str]) -> Path:
-        """Write the averaged weights as a model that renders; `path` is its folder."""
-        path.mkdir(parents=True, exist_ok=True)
-        save_teacher(
-            path / MODEL_FILE,
-            name=name,
-            generator=self.averaged,
-            table=self.table,
-            looks=gather_looks([(s.means, s.pixels) for s in self.shots]),
-            licence=licence,
-            story={**story, "steps": str(self.step)},
-        )
-        return path / MODEL_FILE
+    def _write_model(self, path: Path, **facts: Any) -> None:
+        save_teacher(path, generator=self.averaged, **facts)
 
 
 def _image(sample: SequenceSample, picture: Tensor) -> Tensor:
@@ -294,13 +264,9 @@ def _name(spacing: int) -> str:
 
 
 def _check_sizes(shots: list[TrainingShot], config: PaperConfig, crop_px: tuple[int, int]) -> None:
+    check_sizes(shots, config)
     for shot in shots:
         h, w = shot.size_px
-        if (h, w) != (config.height, config.width):
-            raise InputError(
-                f"a training shot is {w}x{h} but the model is made for {config.width}x{config.height}",
-                "scale all training shots to one size",
-            )
         ch, cw = min(h, crop_px[0]), min(w, crop_px[1])
         if min(ch, cw) < config.smallest_px:
             raise InputError(

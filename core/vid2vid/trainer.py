@@ -21,14 +21,13 @@ from mapreel.core.vid2vid.checkpoint import save_model
 from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.dataset import TrainingShot, check_shots
 from mapreel.core.vid2vid.inputs import ClassTable, tensor_to_picture
-from mapreel.core.vid2vid.looks import gather_looks
 from mapreel.core.vid2vid.losses import Verdicts, carried, grid_print, in_between, steadiness
-from mapreel.core.vid2vid.models import MODEL_FILE
 from mapreel.core.vid2vid.network import Generator
 from mapreel.core.vid2vid.precision import fast_precision
 from mapreel.core.vid2vid.ranks import Ranks
 from mapreel.core.vid2vid.samples import write_samples
 from mapreel.core.vid2vid.streams import CropStream, StreamSample, changed
+from mapreel.core.vid2vid.training_run import TrainingRun
 from mapreel.core.vid2vid.training_state import (
     CHECKPOINT_FILE,
     damaged_state,
@@ -88,7 +87,7 @@ class TrainingPlan:
         return self.lengths[min(step * len(self.lengths) // max(1, self.steps), len(self.lengths) - 1)]
 
 
-class Trainer:
+class Trainer(TrainingRun[TrainingPlan, Generator]):
     """Everything that changes while training, and how it is kept on disk."""
 
     def __init__(
@@ -212,13 +211,6 @@ class Trainer:
             ]
         return torch.stack(distances).sum()
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        decay = min(self.plan.average, (1 + self.step) / (10 + self.step))
-        kept: list[Tensor] = list(self.averaged.parameters())
-        new: list[Tensor] = list(self.generator.parameters())
-        torch._foreach_lerp_(kept, new, 1 - decay)
-
     # --- the whole run ------------------------------------------------------------------------------------------
 
     def run(self, context: JobContext, streams_seed: int | None = None) -> None:
@@ -234,16 +226,6 @@ class Trainer:
         train_to_the_end(
             self, context, check=lambda: self._check(context), draw=self.draw_samples, logs=self.ranks.first
         )
-
-    @property
-    def steps(self) -> int:
-        """Steps in all."""
-        return self.plan.steps
-
-    @property
-    def checkpoint_every(self) -> int:
-        """Steps between checkpoints."""
-        return self.plan.checkpoint_every
 
     def advance(self) -> dict[str, float]:
         """One step on the streams of this run."""
@@ -310,22 +292,8 @@ class Trainer:
     def _modules(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "averaged": self.averaged, **self.critics}
 
-    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"adam": self.optimizer, "critic_adam": self.critic_optimizer}
-
-    def export(self, path: Path, *, name: str, licence: str, story: dict[str, str]) -> Path:
-        """Write the averaged weights as a model that renders; `path` is its folder."""
-        path.mkdir(parents=True, exist_ok=True)
-        save_model(
-            path / MODEL_FILE,
-            name=name,
-            generator=self.averaged,
-            table=self.table,
-            looks=gather_looks([(s.means, s.pixels) for s in self.shots]),
-            licence=licence,
-            story={**story, "steps": str(self.step)},
-        )
-        return path / MODEL_FILE
+    def _write_model(self, path: Path, **facts: Any) -> None:
+        save_model(path, generator=self.averaged, **facts)
 
 
 def _to(module: M, device: torch.device) -> M:
