@@ -88,11 +88,14 @@ class Container:
         self._file.seek(0)
         version = bits.check_prefix(self._file.read(bits.PREFIX_BYTES))
         head = self._chunk(bits.PREFIX_BYTES, bits.HEAD, 0, file_bytes)
-        self.header, settings = heads.read_header(self.payload(head), version)
+        said = self.payload(head)
+        self.header, settings = heads.read_header(heads.unbound(said, version), version)
         self._check_size(file_bytes)
         numbers = self._chunk(head.end, bits.NUMBERS, 0, file_bytes)
-        self.numbers = heads.unpack_numbers(self.payload(numbers), self.header.frames)
+        listed = self.payload(numbers)
+        self.numbers = heads.unpack_numbers(listed, self.header.frames)
         at = self._read_settings(settings, numbers.end)
+        heads.check_bond(said, version, listed, self.settings)
         self._after_index = at + heads.index_bytes(self.header) + bits.CHUNK_OVERHEAD_BYTES
         try:
             index = self._chunk(at, bits.INDEX, 0, file_bytes)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -39,6 +40,8 @@ _SAMPLES = {
 }
 _NUMBERS = {samples: number for number, samples in _SAMPLES.items()}
 _ALPHA_FLAG = 1
+_BOND = struct.Struct("<I")  # last field of HEAD: ties it to the frame numbers and settings it was written with
+_TOTAL_BYTES = 8  # first field of HEAD, known last: not under that checksum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +106,26 @@ def read_header(payload: bytes, version: int) -> tuple[Header, bytes | None]:
     Raises UnsupportedArchiveError for what this version does not know, DamagedArchiveError for what cannot be.
     """
     return _read_v1(payload) if version == 1 else (_read_v2(payload), None)
+
+
+def bound(head: bytes, numbers: bytes, settings: tuple[bytes, ...]) -> bytes:
+    """The payload of HEAD with a checksum over itself, FRNO and all PSET behind it.
+
+    Header and settings decide what symbols show, and a part of another archive is whole in itself: without this,
+    pictures of another size or from other settings would pass for right. Version 2.
+    """
+    return head + _BOND.pack(zlib.crc32(b"".join([head[_TOTAL_BYTES:], numbers, *settings])))
+
+
+def unbound(payload: bytes, version: int) -> bytes:
+    """The payload of HEAD without that checksum, which `check_bond` compares when all of it is read."""
+    return payload if version == 1 else payload[: -_BOND.size]
+
+
+def check_bond(payload: bytes, version: int, numbers: bytes, settings: list[bytes]) -> None:
+    """Raises DamagedArchiveError when HEAD was not written together with these frame numbers and settings."""
+    if version > 1 and bound(unbound(payload, version), numbers, tuple(settings)) != payload:
+        raise damaged(chunk_name(bits.HEAD, 0), "it does not belong to the frame numbers and settings behind it")
 
 
 def _read_v1(payload: bytes) -> tuple[Header, bytes]:

@@ -83,11 +83,12 @@ def _writer(parts: Parts) -> Callable[[BinaryIO], None]:
 def _front(parts: Parts, header: Header, places: list[GroupChunks]) -> bytes:
     """All that stands before the first group; without places the index is as long and empty."""
     index = heads.pack_index(places) if places else bytes(heads.index_bytes(header))
+    numbers = heads.pack_numbers(parts.numbers)
     return b"".join(
         [
             bits.pack_prefix(header.version),
-            bits.pack_chunk(bits.HEAD, 0, header.write()),
-            bits.pack_chunk(bits.NUMBERS, 0, heads.pack_numbers(parts.numbers)),
+            bits.pack_chunk(bits.HEAD, 0, heads.bound(header.write(), numbers, parts.settings)),
+            bits.pack_chunk(bits.NUMBERS, 0, numbers),
             *(bits.pack_chunk(bits.SETTINGS, plane, one) for plane, one in enumerate(parts.settings)),
             bits.pack_chunk(bits.INDEX, 0, index),
             *(bits.pack_chunk(kind, number, payload) for kind, number, payload in parts.notes),
