@@ -43,7 +43,7 @@ def run(request: Request, take: Path | None, context: JobContext) -> dict[str, J
 
             return run_encode(request, take, context)
         case DecodeRequest() if take is not None:
-            from mapreel.core.nirvana.jobs import run_decode
+            from mapreel.core.nirvana.decoding import run_decode
 
             return run_decode(request, take, context)
         case TrainRequest() if take is not None:

@@ -4,15 +4,24 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mapreel.core.commands.console import Console, duration, table
-from mapreel.core.commands.options import Fps, Frames, Json, Local, absolute
+from mapreel.core.commands.options import Fps, Frames, Json, Local, absolute, optional
+from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.frames import FrameRange
-from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, ImageFormat, Preset, VerifyRequest
+from mapreel.core.contract.requests import (
+    MODEL_NAME,
+    DecodeFormat,
+    DecodeRequest,
+    EncodeRequest,
+    Preset,
+    VerifyRequest,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Store shots as neural archives (.nirv) and bring them back.")
 
@@ -28,6 +37,22 @@ def encode(
     size: Annotated[float | None, typer.Option(metavar="MB", help="Aim at this file size.")] = None,
     preset: Annotated[Preset, typer.Option(help="How long the encode may take.")] = Preset.GOOD,
     profile: Annotated[str, typer.Option(metavar="nirvana|reel", help="Which codec.")] = "nirvana",
+    depth: Annotated[
+        str | None, typer.Option(metavar="8|10|12|16|half", help="Bits a channel; the source's own when left out.")
+    ] = None,
+    colour_space: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Its name, where the files do not say it.")
+    ] = None,
+    alpha: Annotated[bool, typer.Option(help="Keep the alpha of the source, if it has one.")] = True,
+    labels: Annotated[str | None, typer.Option(metavar="MAPS", help="Keep these label maps, losslessly.")] = None,
+    instances: Annotated[str | None, typer.Option(metavar="MAPS", help="Keep these instance maps.")] = None,
+    palette: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Keep the names of the labels from this palette.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(metavar="JSON", help="Keep this file: how the shot was made.")] = None,
+    timecode: Annotated[str | None, typer.Option(metavar="HH:MM:SS:FF", help="Of the first frame.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="NAME=TEXT", help="Keep a note; may be repeated.")] = None,
+    dated: Annotated[bool, typer.Option(help="Note the day; else the same shot gives the same bytes.")] = False,
     frames: Frames = None,
     fps: Fps = 24.0,
     local: Local = False,
@@ -47,6 +72,16 @@ def encode(
         psnr_db=psnr,
         bits_per_pixel=bpp,
         size_mb=size,
+        depth=depth,
+        colour_space=colour_space,
+        alpha=alpha,
+        labels=optional(labels),
+        instances=optional(instances),
+        palette=palette if palette is None or MODEL_NAME.fullmatch(palette) else absolute(palette),
+        recipe=optional(recipe),
+        timecode=timecode,
+        tags=tuple(_tag(text) for text in tag or ()),
+        dated=dated,
     )
     check_encode(request)
     console = Console(json=as_json)
@@ -59,7 +94,12 @@ def decode(
     archive: Archive,
     out: Annotated[str, typer.Argument(metavar="OUT", help="A folder or name.mp4; if it is there, OUT_v002 is made.")],
     frames: Frames = None,
-    image_format: Annotated[ImageFormat, typer.Option("--format", help="Files of the take.")] = ImageFormat.PNG,
+    image_format: Annotated[
+        DecodeFormat, typer.Option("--format", help="Files of the take; auto: as deep as the archive.")
+    ] = DecodeFormat.AUTO,
+    region: Annotated[str | None, typer.Option(metavar="X,Y,W,H", help="Only this part of each frame.")] = None,
+    scale: Annotated[str, typer.Option(metavar="1/2|1/4|1/8", help="Smaller frames, for a preview.")] = "1",
+    maps: Annotated[bool, typer.Option("--maps", help="Also write label maps, their names and the recipe.")] = False,
     local: Local = False,
     as_json: Json = False,
 ) -> None:
@@ -67,11 +107,41 @@ def decode(
     from mapreel.core.commands.preflight import check_archive
     from mapreel.core.commands.submission import run_request
 
-    request = DecodeRequest(archive=absolute(archive), out=absolute(out), frames=frames, image_format=image_format)
+    request = DecodeRequest(
+        archive=absolute(archive),
+        out=absolute(out),
+        frames=frames,
+        image_format=image_format,
+        region=_region(region) if region is not None else None,
+        scale=_scale(scale),
+        maps=maps,
+    )
     check_archive(request)
     console = Console(json=as_json)
     done = run_request(console, request, local=local)
     console.result(done.to_dict(), [*story(done.result), done.take or ""])
+
+
+def _tag(text: str) -> tuple[str, str]:
+    name, mark, value = text.partition("=")
+    if not name or not mark:
+        raise UsageError(f"“{text[:40]}” is no tag", "write it as NAME=TEXT")
+    return name, value
+
+
+def _region(text: str) -> tuple[int, int, int, int]:
+    parts = text.split(",")
+    if len(parts) != 4 or not all(re.fullmatch(r" *\d{1,9} *", part) for part in parts):
+        raise UsageError(f"“{text[:40]}” is no region", "write it as X,Y,WIDTH,HEIGHT in pixels")
+    x, y, width, height = map(int, parts)
+    return x, y, width, height
+
+
+def _scale(text: str) -> int:
+    match = re.fullmatch(r"(?:1/)?([1248])", text)
+    if match is None:
+        raise UsageError(f"the scale “{text[:20]}” is unknown", "use 1, 1/2, 1/4 or 1/8")
+    return int(match[1])
 
 
 @app.command()
@@ -93,9 +163,10 @@ def _header(path: Path) -> dict[str, Any]:
     with Container(path) as container:
         facts = archive_info(container)
     told = dataclasses.asdict(facts)
-    figures = told.pop("figures")
+    figures, notes = told.pop("figures"), told.pop("notes")
+    notes["timecode"] = None if facts.notes.timecode is None else str(facts.notes.timecode)
     told |= {"frames": len(facts.numbers), "numbers": str(FrameRange.from_numbers(facts.numbers))}
-    return {**told, **figures, "bits_per_pixel": round(facts.bits_per_pixel, 6)}
+    return {**told, **figures, **notes, "bits_per_pixel": round(facts.bits_per_pixel, 6)}
 
 
 @app.command()

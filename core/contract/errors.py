@@ -10,6 +10,7 @@ MapreelError
 │ │ └ ModelMismatchError PickleRefusedError  DamagedModelError  MissingModelError
 │ └ ArchiveError
 │   └ DamagedArchiveError  UnsupportedArchiveError
+├ FramesLostError                a part of the result is written, the rest cannot be, exit code 1
 ├ OutputError                    the result cannot be written, exit code 1
 │ └ DiskFullError  OutputExistsError
 ├ ServiceError                   the background service, exit code 1
@@ -174,6 +175,12 @@ class UnsupportedArchiveError(ArchiveError):
     """An archive of a newer version or with an unknown part."""
 
     code = "unsupported-archive"
+
+
+class FramesLostError(MapreelError):
+    """Some frames of an archive cannot be read; all others were written."""
+
+    code = "frames-lost"
 
 
 class OutputError(MapreelError):

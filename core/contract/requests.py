@@ -24,6 +24,7 @@ if typing.TYPE_CHECKING:
 
 FORMAT = "mapreel-request"
 VERSION = 1
+DEPTHS = ("8", "10", "12", "16", "half")
 CRITICS = ("patch", "oasis")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -49,6 +50,19 @@ class ImageFormat(str, Enum):
 
     PNG = "png"
     EXR = "exr"
+
+
+class DecodeFormat(str, Enum):
+    """The files of decoded frames. auto: PNG of 8 or 16 bits, or half-float EXR, as the archive's own depth wants it.
+
+    Scene-linear archives become PNG, and display-referred ones EXR, by the curve of sRGB.
+    """
+
+    AUTO = "auto"
+    PNG = "png"
+    PNG16 = "png16"
+    EXR = "exr"
+    EXR32 = "exr32"
 
 
 class Preset(str, Enum):
@@ -174,10 +188,15 @@ class DraftRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeRequest(Request):
-    """A shot (sequence or movie) into a neural archive; at most one of the three targets."""
+    """A shot (sequence or movie) into a neural archive; at most one of the three targets.
+
+    depth: bits a channel (8, 10, 12, 16) or half, as the source has them when left out. alpha: keep it where there is
+    one. labels, instances: maps that go along, losslessly; palette: NAME or file, the names of their ids. recipe: a
+    JSON file that goes along. timecode: HH:MM:SS:FF of the first frame. tags: names and texts. dated: note the day.
+    """
 
     kind: ClassVar[str] = "encode"
-    path_fields: ClassVar[tuple[str, ...]] = ("source", "out")
+    path_fields: ClassVar[tuple[str, ...]] = ("source", "out", "labels", "instances", "recipe")
     source: str
     out: str
     frames: str | None = None
@@ -187,9 +206,29 @@ class EncodeRequest(Request):
     psnr_db: float | None = None
     bits_per_pixel: float | None = None
     size_mb: float | None = None
+    depth: str | None = None
+    colour_space: str | None = None
+    alpha: bool = True
+    labels: str | None = None
+    instances: str | None = None
+    palette: str | None = None
+    recipe: str | None = None
+    timecode: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    dated: bool = False
 
     def _check(self) -> None:
         _check_frames(self.frames)
+        known = self.depth is None or self.depth in DEPTHS
+        _need(known, f"a depth of {str(self.depth)[:20]} is unknown", f"use one of {', '.join(DEPTHS)}")
+        space = self.colour_space
+        named = space is None or (0 < len(space) <= 64 and space.isascii() and space.isprintable())
+        _need(named, "the colour space has no usable name", "give 1 to 64 plain characters")
+        texts = all(0 < len(name) <= 200 and len(text) <= 10_000 for name, text in self.tags)
+        _need(texts and len(self.tags) <= 1000, "the tags are too many or too long", "give fewer and shorter ones")
+        _need(len({name for name, _ in self.tags}) == len(self.tags), "a tag is given twice", "give each once")
+        if self.palette is not None and not MODEL_NAME.fullmatch(self.palette):
+            checked_path(self.palette, "palette")
         _need(self.profile in {"nirvana", "reel"}, f"the profile “{self.profile}” is unknown", "use nirvana or reel")
         _check_rate(self.fps)
         _positive(self.psnr_db, "psnr_db", 100)
@@ -202,17 +241,29 @@ class EncodeRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeRequest(Request):
-    """Frames of a neural archive into a folder or a movie."""
+    """Frames of a neural archive into a folder or a movie.
+
+    region: x, y, width, height in pixels of the frame. scale: 1, 2, 4 or 8, what the sides are divided by. maps: also
+    write the label and instance maps, their names and the render recipe, where the archive keeps them.
+    """
 
     kind: ClassVar[str] = "decode"
     path_fields: ClassVar[tuple[str, ...]] = ("archive", "out")
     archive: str
     out: str
     frames: str | None = None
-    image_format: ImageFormat = ImageFormat.PNG
+    image_format: DecodeFormat = DecodeFormat.AUTO
+    region: tuple[int, int, int, int] | None = None
+    scale: int = 1
+    maps: bool = False
 
     def _check(self) -> None:
         _check_frames(self.frames)
+        _need(self.scale in (1, 2, 4, 8), f"the scale is 1/{self.scale}", "use 1, 1/2, 1/4 or 1/8")
+        if self.region is not None:
+            x, y, width, height = self.region
+            sound = min(x, y) >= 0 and min(width, height) >= 1 and max(self.region) < 10**9
+            _need(sound, f"the region is {self.region}", "give X,Y,WIDTH,HEIGHT in pixels")
 
 
 @dataclass(frozen=True, kw_only=True)

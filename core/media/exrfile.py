@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,31 @@ def exr_size(path: Path, frame: int | None = None) -> tuple[int, int]:
     with _open(path, frame, "save it as EXR") as source:
         spec = source.spec()
         return int(spec.full_height), int(spec.full_width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExrFacts:
+    """What the header of an EXR's first part says."""
+
+    channels: tuple[str, ...]
+    pixel_aspect: float
+    chromaticities: tuple[float, ...] | None  # x and y of red, green, blue and white
+    timecode: str | None
+
+
+def exr_facts(path: Path, frame: int | None = None) -> ExrFacts:
+    """Facts of an EXR from its header alone; errors as in read_exr."""
+    with _open(path, frame, "save it as EXR") as source:
+        spec = source.spec()
+        aspect = float(spec.get_float_attribute("PixelAspectRatio", 1.0))
+        primaries = spec.getattribute("chromaticities")
+        code = str(spec.get_string_attribute("smpte:TimeCode"))
+        return ExrFacts(
+            channels=_channel_names(spec, path, frame),
+            pixel_aspect=aspect if 0.01 <= aspect <= 100 else 1.0,
+            chromaticities=tuple(map(float, primaries)) if isinstance(primaries, tuple) else None,
+            timecode=code or None,
+        )
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import av
 import numpy as np
@@ -212,15 +212,19 @@ class MovieInfo:
     frames: int
     fps: Fraction | None
     codec: str
+    bits: int = 8  # of a sample as it is coded
 
 
 @dataclass(frozen=True, kw_only=True)
 class MovieFrame:
-    """One decoded frame: index from 0, exact time in seconds from the container, pixels [H, W, 3] uint8 sRGB."""
+    """One decoded frame: index from 0, exact time in seconds from the container, pixels [H, W, 3] uint8 sRGB.
+
+    Pixels are uint16 where they were asked for.
+    """
 
     index: int
     time_s: Fraction
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[Any]
 
 
 def movie_info(path: Path) -> MovieInfo:
@@ -235,7 +239,12 @@ def movie_info(path: Path) -> MovieInfo:
         context = stream.codec_context
         rate = stream.average_rate or stream.guessed_rate
         return MovieInfo(
-            height=context.height, width=context.width, frames=frames, fps=rate, codec=context.codec.canonical_name
+            height=context.height,
+            width=context.width,
+            frames=frames,
+            fps=rate,
+            codec=context.codec.canonical_name,
+            bits=max((part.bits for part in context.format.components), default=8) if context.format else 8,
         )
 
 
@@ -245,8 +254,8 @@ def read_movie(path: Path) -> Iterator[NDArray[np.uint8]]:
         yield frame.pixels
 
 
-def read_movie_frames(path: Path) -> Iterator[MovieFrame]:
-    """The frames of a colour movie in order of display, with exact times.
+def read_movie_frames(path: Path, *, deep: bool = False) -> Iterator[MovieFrame]:
+    """The frames of a colour movie in order of display, with exact times. deep: pixels of 16 bits in place of 8.
 
     The matrix and range that the movie states are honoured; where it states none, BT.709 from 720 lines up and BT.601
     below, limited range. Raises as movie_info; DamagedFileError with the frame index when a frame cannot be decoded or
@@ -261,7 +270,7 @@ def read_movie_frames(path: Path) -> Iterator[MovieFrame]:
                     assert isinstance(frame, VideoFrame)
                     if frame.is_corrupt or (frame.width, frame.height) != (stream.width, stream.height):
                         raise damaged(path, index + 1, "cannot be decoded")
-                    yield MovieFrame(index=index, time_s=_time(frame, index, stream), pixels=_to_rgb(frame))
+                    yield MovieFrame(index=index, time_s=_time(frame, index, stream), pixels=_to_rgb(frame, deep))
                     index += 1
                     place.index = index
         if index == 0:
@@ -355,16 +364,16 @@ def _time(frame: VideoFrame, index: int, stream: VideoStream) -> Fraction:
     return index / Fraction(stream.average_rate or stream.guessed_rate or 25)
 
 
-def _to_rgb(frame: VideoFrame) -> NDArray[np.uint8]:
+def _to_rgb(frame: VideoFrame, deep: bool = False) -> NDArray[Any]:
     is_rgb = frame.format.is_rgb
     matrix = _MATRICES.get(int(frame.colorspace), Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601)
     full = is_rgb or frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
     rgb = frame.reformat(
-        format="rgb24",
+        format="rgb48le" if deep else "rgb24",
         src_colorspace=None if is_rgb else matrix,
         src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
         interpolation=_EXACT_BACK,
         threads=1,
     )
-    return np.asarray(rgb.to_ndarray(), np.uint8)
+    return np.asarray(rgb.to_ndarray(), np.uint16 if deep else np.uint8)

@@ -20,6 +20,7 @@ from mapreel.core.media.images import picture_size, read_color
 from mapreel.core.media.labels import read_instance_map, read_label_map
 from mapreel.core.media.motion import read_motion
 from mapreel.core.media.movies import MOVIE_SUFFIXES, MovieFrame, movie_info, read_movie_frames
+from mapreel.core.media.plates import read_plate
 
 
 class MapKind(StrEnum):
@@ -30,6 +31,7 @@ class MapKind(StrEnum):
     MOTION = "motion"
     COLOR = "color"
     DRAWING = "drawing"
+    PLATE = "plate"
 
 
 _READERS: Mapping[MapKind, Callable[..., NDArray[Any]]] = MappingProxyType(
@@ -38,6 +40,7 @@ _READERS: Mapping[MapKind, Callable[..., NDArray[Any]]] = MappingProxyType(
         MapKind.INSTANCE: read_instance_map,
         MapKind.MOTION: read_motion,
         MapKind.COLOR: read_color,
+        MapKind.PLATE: read_plate,
     }
 )
 _BLACK: Mapping[MapKind, tuple[tuple[int, ...], type[np.generic]]] = MappingProxyType(
@@ -46,6 +49,7 @@ _BLACK: Mapping[MapKind, tuple[tuple[int, ...], type[np.generic]]] = MappingProx
         MapKind.INSTANCE: ((), np.uint16),
         MapKind.MOTION: ((2,), np.float32),
         MapKind.COLOR: ((3,), np.uint8),
+        MapKind.PLATE: ((3,), np.uint8),
     }
 )
 
@@ -73,7 +77,7 @@ class ShotSequence:
 
     def read(self, number: int) -> NDArray[Any]:
         """The map of one planned frame: label, instance [H, W] uint16, motion [H, W, 2] float32, color [H, W, 3] uint8,
-        drawing [H, W, planes] uint8.
+        drawing [H, W, planes] uint8, plate [H, W, 3 or 4] as it stands in its file.
 
         A held motion field is zero, for a held picture stands still; see open_maps.
         Raises what the readers raise, MixedSizesError when a file has changed since it was opened, UsageError for a
@@ -114,7 +118,7 @@ def open_maps(
     """Plans a sequence, looks at every header and reads one frame, so that what is wrong is told before any work.
 
     source: a folder, a pattern (`name.####.png`, with or without its own range), one file of the sequence, or for
-    colour a movie, whose frames are numbered from 1.
+    colour and plates a movie, whose frames are numbered from 1.
     frames: what is planned; None means the pattern's own range, else all numbers from the first to the last on disk.
     missing, for planned frames that are not there:
       error  GapError that names them
@@ -151,14 +155,15 @@ class _MovieReader:
     """Reads frames of a movie by number; forwards without cost, a step back starts anew."""
 
     path: Path
+    deep: bool = False
     frames: Iterator[MovieFrame] | None = None
     last: MovieFrame | None = field(default=None, repr=False)
 
-    def load(self, number: int) -> NDArray[np.uint8]:
+    def load(self, number: int) -> NDArray[Any]:
         index = number - 1
         if self.frames is None or self.last is None or index < self.last.index:
             self.close()
-            self.frames = read_movie_frames(self.path)
+            self.frames = read_movie_frames(self.path, deep=self.deep)
             self.last = next(self.frames, None)
         while self.last is not None and self.last.index < index:
             self.last = next(self.frames, None)
@@ -180,7 +185,7 @@ class _MovieReader:
 
 def _open_movie(path: Path, kind: MapKind, frames: FrameRange | None, missing: MissingFrames) -> ShotSequence:
     info = movie_info(path)
-    if kind is not MapKind.COLOR:
+    if kind not in (MapKind.COLOR, MapKind.PLATE):
         raise UnsupportedFileError(
             f"{path.name} is a movie, and compression has changed the ids of its {kind} maps",
             "give an image sequence",
@@ -198,7 +203,7 @@ def _open_movie(path: Path, kind: MapKind, frames: FrameRange | None, missing: M
         size=(info.height, info.width),
         filled=MappingProxyType(filled),
         filed=lambda _: path,
-        load=_MovieReader(path).load,
+        load=_MovieReader(path, deep=kind is MapKind.PLATE and info.bits > 8).load,
     )
 
 

@@ -11,10 +11,13 @@ import numpy as np
 import torch
 
 from mapreel.core.contract.errors import ArchiveError, DamagedArchiveError, InputError, UsageError
+from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana.container import Container
 from mapreel.core.nirvana.info import ArchiveInfo, archive_info
+from mapreel.core.nirvana.labels import Ids, unpack_ids
 from mapreel.core.nirvana.means import TOLERANCE, picture_means, steps_away, unpack_means
-from mapreel.core.nirvana.pictures import SCALES, decode_samples
+from mapreel.core.nirvana.metadata import read_notes
+from mapreel.core.nirvana.pictures import SCALES, decode_samples, view_size
 from mapreel.core.nirvana.profile import WHOLE, GroupDecoder, State, View, profile_named
 from mapreel.core.nirvana.samples import Samples
 
@@ -89,10 +92,8 @@ class Archive:
         InputError for a number that the archive does not hold, UsageError for a region or scale that cannot be,
         DamagedArchiveError naming the group that cannot be read.
         """
-        if number not in self._place:
-            raise InputError(f"the archive holds no frame {number}", "ask for one that it lists", frame=number)
-        view = self._view(region, scale)
-        index = self._place[number]
+        index = self._index(number)
+        view = checked_view(self.header.width, self.header.height, region, scale)
         group = index // self.header.group_frames
         picture: Samples = self._pictures(group, view)[index - self.header.frames_of(group).start]
         return picture
@@ -104,13 +105,33 @@ class Archive:
         for number in self.numbers if numbers is None else numbers:
             yield number, self.frame(number, region=region, scale=scale)
 
+    def labels(self, number: int) -> Ids | None:
+        """The label map of a frame [H, W] uint8, uint16 or uint32; None where none is kept. Raises as `frame`."""
+        return self._map(bits.LABELS, number)
+
+    def instances(self, number: int) -> Ids | None:
+        """The instance map of a frame; see `labels`."""
+        return self._map(bits.INSTANCES, number)
+
+    def _map(self, kind: bytes, number: int) -> Ids | None:
+        index = self._index(number)
+        payload = self.container.optional(kind, index)
+        return None if payload is None else unpack_ids(payload, kind, index)
+
+    def _index(self, number: int) -> int:
+        if number not in self._place:
+            raise InputError(f"the archive holds no frame {number}", "ask for one that it lists", frame=number)
+        return self._place[number]
+
+    def view_size(self, *, region: Window | None = None, scale: int = 1) -> tuple[int, int]:
+        """Height and width of what `frame` gives. Raises UsageError as it does."""
+        view = checked_view(self.header.width, self.header.height, region, scale)
+        return view_size(self.container.shape, view)
+
     def symbols_crc(self, group: int, plane: int = 0) -> int:
         """CRC-32 of the exact numbers in a group (0-based): the same on every machine. Raises DamagedArchiveError."""
         chain = self._chains[plane]
         return chain.decoder.symbols_crc(self._state(chain, plane, group))
-
-    def _view(self, region: Window | None, scale: int) -> View:
-        return checked_view(self.header.width, self.header.height, region, scale)
 
     def _state(self, chain: _Chain, plane: int, group: int) -> State:
         """What the group after `group` leans on."""
@@ -189,8 +210,24 @@ class Archive:
             if why:
                 faults.append(why)
                 lost += [self.numbers[index] for index in self.header.frames_of(group)]
-        faults += self.container.other_faults()
+        faults += self._faults_of_others()
         return Verdict(tuple(faults), tuple(lost), self.header.groups, compared)
+
+    def _faults_of_others(self) -> list[str]:
+        """Optional parts: their checksums, and what stands behind them in those that this version knows."""
+        faults = list(self.container.other_faults())
+        damaged = set(faults)
+        notes: list[str] = []
+        read_notes(self.container, notes)
+        faults += [fault for fault in notes if fault not in damaged]
+        for kind, index in self.container.others:
+            if kind in (bits.LABELS, bits.INSTANCES):
+                try:
+                    unpack_ids(self.container.payload(self.container.others[kind, index]), kind, index)
+                except ArchiveError as error:
+                    if str(error) not in damaged:
+                        faults.append(str(error))
+        return faults
 
     def _fault(self, group: int) -> tuple[str | None, bool]:
         """What is wrong with a group, and whether its block means could be compared."""

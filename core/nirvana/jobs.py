@@ -1,43 +1,41 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Encode, decode and verify as jobs: a request in, files and a few measured figures out."""
+"""Encode and verify as jobs: a request in, an archive and a few measured figures out. `decoding` has decode."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mapreel.core.contract.errors import (
-    DamagedArchiveError,
-    InputError,
-    OutputError,
-    OutputExistsError,
-    disk_error,
-)
-from mapreel.core.contract.frames import FrameRange, frame_name
+import numpy as np
+
+from mapreel.core.contract.errors import DamagedArchiveError, MissingInputError, OutputError, UsageError
+from mapreel.core.contract.frames import FrameRange
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
-from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, VerifyRequest
-from mapreel.core.contract.takes import is_file_take, write_atomically
+from mapreel.core.contract.requests import EncodeRequest, VerifyRequest
+from mapreel.core.contract.strict_json import parse_json
+from mapreel.core.contract.versions import installed_version
 from mapreel.core.device import pick_device
-from mapreel.core.media.images import picture_size, write_png
-from mapreel.core.media.movies import MovieWriter, exact_rate
-from mapreel.core.media.sequence import MapKind, open_maps
+from mapreel.core.media.movies import exact_rate
+from mapreel.core.media.palettes import load_palette
+from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
+from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana.archive import Archive
 from mapreel.core.nirvana.config import PRESETS
-from mapreel.core.nirvana.encode import EncodeSettings, Source, encode
-from mapreel.core.nirvana.supported import refuse_decode, refuse_encode
+from mapreel.core.nirvana.encode import EncodeSettings, encode
+from mapreel.core.nirvana.labels import pack_ids
+from mapreel.core.nirvana.metadata import MAX_RECIPE_BYTES, Notes, Timecode
+from mapreel.core.nirvana.samples import PictureFormat, Samples
+from mapreel.core.nirvana.source import PlateSource, open_source
+from mapreel.core.nirvana.supported import refuse_encode
 from mapreel.core.nirvana.work import discard_work
-from mapreel.core.quality import psnr
+from mapreel.core.nirvana.writer import OtherChunk
 
 if TYPE_CHECKING:
     from mapreel.core.contract.strict_json import JSON
-
-SIDECAR = "mapreel.json"
-SIDECAR_FORMAT = "mapreel-decoded"
-SIDECAR_VERSION = 1
 
 
 def run_encode(request: EncodeRequest, take: Path, ctx: JobContext) -> dict[str, JSON]:
@@ -48,13 +46,19 @@ def run_encode(request: EncodeRequest, take: Path, ctx: JobContext) -> dict[str,
     """
     refuse_encode(request)
     started = time.monotonic()
-    frames = FrameRange.parse(request.frames) if request.frames is not None else None
-    source = open_maps(request.source, MapKind.COLOR, frames)
-    settings = EncodeSettings(fit=PRESETS[request.preset.value], fps=exact_rate(request.fps), psnr_db=request.psnr_db)
+    source = open_source(request, ctx.check)
+    maps = open_kept_maps(request, source.numbers)
+    settings = EncodeSettings(
+        fit=PRESETS[request.preset.value],
+        fps=exact_rate(request.fps),
+        psnr_db=request.psnr_db,
+        pictures=source.form,
+        notes=notes_of(request, source).chunks(),
+    )
     if take.exists():
         discard_work(take)  # left when the process ended between writing the archive and clearing up
     else:
-        encode(source, settings, take, ctx, pick_device())
+        encode(source, settings, take, ctx, pick_device(), packed_maps(maps, ctx))
     encoded = time.monotonic()
     result = _measure(take, source, ctx)
     result |= {"encode_seconds": encoded - started, "seconds": time.monotonic() - started}
@@ -64,18 +68,70 @@ def run_encode(request: EncodeRequest, take: Path, ctx: JobContext) -> dict[str,
     return {"archive": str(take), "profile": request.profile, "preset": request.preset.value, **result}
 
 
-def _measure(path: Path, source: Source, ctx: JobContext) -> dict[str, JSON]:
+def notes_of(request: EncodeRequest, source: PlateSource) -> Notes:
+    """What goes along with the pictures. Raises UsageError, MissingInputError for a recipe or timecode that is none."""
+    made = {"tool": "mapreel", "version": installed_version("mapreel"), "source": Path(request.source).name}
+    if request.dated:  # off as a rule: the same settings give the same bytes
+        made["date"] = datetime.now(UTC).date().isoformat()
+    code = request.timecode or source.timecode
+    classes = load_palette(request.palette).classes if request.palette is not None else ()
+    return Notes(
+        timecode=Timecode.parse(code) if code else None,
+        provenance=made,
+        tags=dict(request.tags),
+        recipe=_recipe(Path(request.recipe)) if request.recipe is not None else None,
+        classes={entry.id: entry.name for entry in classes},
+    )
+
+
+def _recipe(path: Path) -> JSON:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_RECIPE_BYTES + 1)
+    except OSError as error:
+        raise MissingInputError(f"the recipe {path.name} cannot be read", "check the path", file=str(path)) from error
+    if len(data) > MAX_RECIPE_BYTES:
+        raise UsageError(f"the recipe {path.name} is too large", f"give at most {MAX_RECIPE_BYTES >> 20} MB")
+    return parse_json(data)
+
+
+KeptMaps = tuple[tuple[bytes, ShotSequence], ...]
+
+
+def open_kept_maps(request: EncodeRequest, numbers: tuple[int, ...]) -> KeptMaps:
+    """The maps that go along, for the frames of the shot. Raises what `open_maps` raises."""
+    frames = FrameRange.from_numbers(numbers)
+    wanted = ((bits.LABELS, request.labels, MapKind.LABEL), (bits.INSTANCES, request.instances, MapKind.INSTANCE))
+    return tuple((kind, open_maps(path, of, frames)) for kind, path, of in wanted if path is not None)
+
+
+def packed_maps(maps: KeptMaps, ctx: JobContext) -> Iterator[OtherChunk]:
+    """One chunk for each picture, in as few bytes for an id as they need."""
+    for kind, sequence in maps:
+        for index, number in enumerate(sequence.numbers):
+            ctx.check()
+            ids = sequence.read(number)
+            yield kind, index, pack_ids(ids.astype(np.uint8) if int(ids.max()) < 256 else ids)
+
+
+def code_psnr(shown: Samples, wanted: Samples, form: PictureFormat) -> float:
+    """PSNR of the colours in dB, in codes 0..1, which for 8 bits is the usual one; 100 for equal pictures at least."""
+    error = float(np.mean(np.square(form.codes(shown) - form.codes(wanted), dtype=np.float64)))
+    return 100.0 if error <= 1e-10 else -10.0 * math.log10(error)
+
+
+def _measure(path: Path, source: PlateSource, ctx: JobContext) -> dict[str, JSON]:
     """Decode the file on disk and compare every frame with its source: PSNR in dB, size in bits per pixel."""
     started = time.monotonic()
     with Archive(path, pick_device()) as archive:
-        info = archive.info
-        if info.numbers != source.numbers or (info.height, info.width) != source.size:
+        info, form = archive.info, archive.header.pictures
+        if info.numbers != source.numbers or (info.height, info.width) != source.size or form != source.form:
             raise OutputError(f"{path.name} holds another shot", "choose another output name", file=str(path))
         remaining, total = RemainingTime(), len(info.numbers)
         values = []
         for number, picture in archive.frames():
             ctx.check()
-            values.append(psnr(picture, source.read(number)))
+            values.append(code_psnr(picture, source.read(number), form))
             ctx.report(Progress(len(values), total, "check", remaining.update(len(values), total)))
     return {
         "frames": total,
@@ -83,82 +139,10 @@ def _measure(path: Path, source: Source, ctx: JobContext) -> dict[str, JSON]:
         "psnr_db_worst_frame": min(values),
         "bits_per_pixel": info.bits_per_pixel,
         "file_bytes": info.file_bytes,
+        "depth": info.depth,
+        "alpha": info.alpha,
         "decode_seconds": time.monotonic() - started,
     }
-
-
-def run_decode(request: DecodeRequest, take: Path, ctx: JobContext) -> dict[str, JSON]:
-    """Decode frames into the folder `take` as NUMBER.png, or into the movie `take`; frames that stand there are kept
-    when the side-car says that they are of the same archive.
-
-    Raises InputError for frame numbers that the archive does not hold, ArchiveError, OutputError.
-    """
-    started = time.monotonic()
-    refuse_decode(request)
-    with Archive(request.archive, pick_device()) as archive:
-        wanted = FrameRange.parse(request.frames).numbers if request.frames is not None else archive.numbers
-        unknown = sorted(set(wanted) - set(archive.numbers))
-        if unknown:
-            held = FrameRange.from_numbers(archive.numbers)
-            raise InputError(f"the archive holds no frame {unknown[0]}", f"ask for some of {held}", frame=unknown[0])
-        (_decode_movie if is_file_take(take) else _decode_frames)(archive, wanted, take, ctx)
-        pixels = len(wanted) * archive.header.height * archive.header.width
-    return {"take": str(take), "frames": len(wanted), "pixels": pixels, "seconds": time.monotonic() - started}
-
-
-def _decode_frames(archive: Archive, wanted: tuple[int, ...], take: Path, ctx: JobContext) -> None:
-    take.mkdir(parents=True, exist_ok=True)
-    remaining, size = RemainingTime(), (archive.header.height, archive.header.width)
-    paths = {number: take / f"{frame_name(number, 4)}.png" for number in wanted}
-    note = take / SIDECAR
-    story = _story(archive, wanted)
-    _refuse_strangers(take, story)
-    for done, (number, path) in enumerate(paths.items(), start=1):
-        ctx.check()
-        if not path.exists():
-            picture = archive.frame(number)
-            if not note.exists():  # before the first picture, but not where there will be none
-                write_atomically(note, story)
-            write_png(path, picture)
-        ctx.report(Progress(done, len(paths), "decode", remaining.update(done, len(paths))))
-    for number, path in paths.items():  # a finished job means that every planned frame re-reads
-        if picture_size(path, frame=number) != size:
-            raise OutputError(
-                f"{path.name} has another size", "decode into an empty folder", file=str(path), frame=number
-            )
-
-
-def _story(archive: Archive, wanted: tuple[int, ...]) -> bytes:
-    """What the pictures of a take were made from, as its side-car has it."""
-    with archive.path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    frames = str(FrameRange.from_numbers(wanted))
-    story = {"format": SIDECAR_FORMAT, "version": SIDECAR_VERSION, "archive_sha256": sha256, "frames": frames}
-    return json.dumps(story, indent=2).encode()
-
-
-def _refuse_strangers(take: Path, story: bytes) -> None:
-    """Pictures that stand in the take are kept only when they are of this archive. Raises OutputExistsError."""
-    note = take / SIDECAR
-    try:
-        same = note.read_bytes() == story if note.exists() else not any(take.glob("*.png"))
-    except OSError as error:
-        raise disk_error(error, note) from error
-    if not same:
-        raise OutputExistsError(
-            f"{take} holds pictures of another archive, of other frames or of nobody knows what",
-            "decode into another folder",
-            file=str(take),
-        )
-
-
-def _decode_movie(archive: Archive, wanted: tuple[int, ...], take: Path, ctx: JobContext) -> None:
-    remaining, head = RemainingTime(), archive.header
-    with MovieWriter(take, (head.height, head.width), head.fps) as movie:
-        for done, number in enumerate(wanted, start=1):
-            ctx.check()
-            movie.write(archive.frame(number))
-            ctx.report(Progress(done, len(wanted), "decode", remaining.update(done, len(wanted))))
 
 
 def run_verify(request: VerifyRequest, take: Path | None, ctx: JobContext) -> dict[str, JSON]:

@@ -56,5 +56,6 @@ def _curve(value: float) -> float:
 
 def shaper_for(low: float, high: float) -> Shaper:
     """The shaper of a shot whose values lie between `low` and `high`, as half and single floats hold them exactly."""
-    bound = min(max(float(np.float16(high)), 1.0), LARGEST)  # black shots, too, have a curve that shows 1.0
-    return Shaper(max(min(float(np.float16(low)), 0.0), -LARGEST), bound)
+    top = min(max(high, 1.0), LARGEST)  # black shots, too, have a curve that shows 1.0
+    bottom = max(min(low, 0.0), -LARGEST)
+    return Shaper(float(np.float16(bottom)), float(np.float16(top)))

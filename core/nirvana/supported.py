@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mapreel.core.contract.errors import UsageError
-from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, ImageFormat
+from mapreel.core.contract.requests import DecodeFormat, DecodeRequest, EncodeRequest
 from mapreel.core.contract.takes import is_file_take
 
 
@@ -19,9 +19,9 @@ def refuse_encode(request: EncodeRequest) -> None:
 
 
 def refuse_decode(request: DecodeRequest) -> None:
-    """Raises UsageError for EXR frames and for movies other than MP4."""
+    """Raises UsageError for movies other than MP4, and for a movie with maps or another format."""
     out = Path(request.out)
-    if request.image_format is not ImageFormat.PNG:
-        raise UsageError("an 8-bit archive is decoded to PNG only", "leave the image format out")
+    if is_file_take(out) and (request.maps or request.image_format is not DecodeFormat.AUTO):
+        raise UsageError("a movie holds neither maps nor another format", "name a folder, or leave them out")
     if is_file_take(out) and out.suffix.lower() != ".mp4":
         raise UsageError(f"movies are written as .mp4, not {out.suffix}", "name the output .mp4 or a folder")

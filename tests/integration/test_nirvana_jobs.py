@@ -22,11 +22,12 @@ from mapreel.core.contract.errors import (
 )
 from mapreel.core.contract.frames import find_sequence, frame_name
 from mapreel.core.contract.progress import Progress, SilentContext
-from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, ImageFormat, Preset, VerifyRequest
+from mapreel.core.contract.requests import DecodeFormat, DecodeRequest, EncodeRequest, Preset, VerifyRequest
 from mapreel.core.media.images import read_color, write_png
 from mapreel.core.media.movies import read_movie
-from mapreel.core.nirvana import jobs
+from mapreel.core.nirvana import decoding, jobs
 from mapreel.core.nirvana.config import FitConfig
+from mapreel.core.nirvana.supported import refuse_decode
 from mapreel.core.quality import psnr
 
 QUICK = FitConfig(first_iterations=20, next_iterations=10, first_search=20, next_search=10)
@@ -83,10 +84,10 @@ def test_encode_decode_verify(shot, tmp_path):
     assert any(progress.seconds_left for progress in ctx.heard if progress.stage == "encode")
 
     take = tmp_path / "frames"
-    decoded = jobs.run_decode(DecodeRequest(archive=str(out), out=str(take)), take, Listens())
+    decoded = decoding.run_decode(DecodeRequest(archive=str(out), out=str(take)), take, Listens())
     assert decoded["frames"] == 5
     pictures = [f"{number}.png" for number in range(1001, 1006)]
-    assert sorted(path.name for path in take.iterdir()) == [*pictures, jobs.SIDECAR]
+    assert sorted(path.name for path in take.iterdir()) == [*pictures, decoding.SIDECAR]
     values = [psnr(read_color(take / f"{n}.png"), read_color(shot / f"plate.{n}.png")) for n in range(1001, 1006)]
     assert np.mean(values) == pytest.approx(result["psnr_db"])
 
@@ -99,16 +100,16 @@ def test_decode_of_some_frames_and_to_a_movie(shot, tmp_path):
     out = tmp_path / "shot.nirv"
     encode(shot, out, frames="1002-1004")
     take = tmp_path / "one"
-    jobs.run_decode(DecodeRequest(archive=str(out), out=str(take), frames="1003"), take, Listens())
-    assert sorted(path.name for path in take.iterdir()) == ["1003.png", jobs.SIDECAR]
+    decoding.run_decode(DecodeRequest(archive=str(out), out=str(take), frames="1003"), take, Listens())
+    assert sorted(path.name for path in take.iterdir()) == ["1003.png", decoding.SIDECAR]
     movie = tmp_path / "shot.mp4"
-    jobs.run_decode(DecodeRequest(archive=str(out), out=str(movie)), movie, Listens())
+    decoding.run_decode(DecodeRequest(archive=str(out), out=str(movie)), movie, Listens())
     assert len(list(read_movie(movie))) == 3
     with pytest.raises(InputError, match="1001"):
-        jobs.run_decode(DecodeRequest(archive=str(out), out=str(take), frames="1001"), take, Listens())
-    half = DecodeRequest(archive=str(out), out=str(take), image_format=ImageFormat.EXR)
-    with pytest.raises(UsageError):
-        jobs.run_decode(half, take, Listens())
+        decoding.run_decode(DecodeRequest(archive=str(out), out=str(take), frames="1001"), take, Listens())
+    deep = DecodeRequest(archive=str(out), out=str(movie), image_format=DecodeFormat.EXR)
+    with pytest.raises(UsageError, match="movie"):
+        refuse_decode(deep)
 
 
 def test_stopped_decode_goes_on_but_never_with_the_pictures_of_another_archive(shot, tmp_path):
@@ -117,10 +118,10 @@ def test_stopped_decode_goes_on_but_never_with_the_pictures_of_another_archive(s
     encode(shot, other, psnr_db=3.0)
     first = DecodeRequest(archive=str(one), out=str(take))
     with pytest.raises(CancelledError):
-        jobs.run_decode(first, take, Listens(stop_after=2))
+        decoding.run_decode(first, take, Listens(stop_after=2))
     kept = {path.name: path.stat().st_mtime_ns for path in take.iterdir()}
-    assert sorted(kept) == ["1001.png", "1002.png", jobs.SIDECAR]
-    story = json.loads((take / jobs.SIDECAR).read_text())
+    assert sorted(kept) == ["1001.png", "1002.png", decoding.SIDECAR]
+    story = json.loads((take / decoding.SIDECAR).read_text())
     assert story == {
         "format": "mapreel-decoded",
         "version": 1,
@@ -132,15 +133,15 @@ def test_stopped_decode_goes_on_but_never_with_the_pictures_of_another_archive(s
         DecodeRequest(archive=str(one), out=str(take), frames="1001-1002"),
     ):
         with pytest.raises(OutputExistsError) as caught:
-            jobs.run_decode(request, take, Listens())
+            decoding.run_decode(request, take, Listens())
         assert "\n" not in str(caught.value)
     assert {path.name: path.stat().st_mtime_ns for path in take.iterdir()} == kept
-    jobs.run_decode(first, take, Listens())
+    decoding.run_decode(first, take, Listens())
     assert len(list(take.glob("*.png"))) == 5
     assert (take / "1001.png").stat().st_mtime_ns == kept["1001.png"]
-    (take / jobs.SIDECAR).unlink()
+    (take / decoding.SIDECAR).unlink()
     with pytest.raises(OutputExistsError):
-        jobs.run_decode(first, take, Listens())
+        decoding.run_decode(first, take, Listens())
 
 
 def test_a_decode_that_gives_no_picture_leaves_nothing(shot, tmp_path):
@@ -150,7 +151,7 @@ def test_a_decode_that_gives_no_picture_leaves_nothing(shot, tmp_path):
     data[len(data) // 3] ^= 8
     out.write_bytes(data)
     with pytest.raises(DamagedArchiveError):
-        jobs.run_decode(DecodeRequest(archive=str(out), out=str(take)), take, Listens())
+        decoding.run_decode(DecodeRequest(archive=str(out), out=str(take)), take, Listens())
     assert list(take.iterdir()) == []
 
 
@@ -159,7 +160,7 @@ def test_negative_frames_have_as_many_digits(shot, tmp_path):
         (shot / f"plate.{number}.png").rename(shot / f"plate.{frame_name(number - 1003, 4)}.png")
     out, take = tmp_path / "shot.nirv", tmp_path / "frames"
     encode(f"{shot}/plate.####.png", out)
-    jobs.run_decode(DecodeRequest(archive=str(out), out=str(take)), take, Listens())
+    decoding.run_decode(DecodeRequest(archive=str(out), out=str(take)), take, Listens())
     wanted = ["-0001.png", "-0002.png", "0000.png", "0001.png", "0002.png"]
     assert sorted(path.name for path in take.glob("*.png")) == wanted
     assert find_sequence(f"{take}/####.png").numbers == (-2, -1, 0, 1, 2)
@@ -189,7 +190,7 @@ import os, pathlib, torch
 torch.set_num_threads({__import__("torch").get_num_threads()})
 from mapreel.core.contract.progress import SilentContext
 from mapreel.core.contract.requests import EncodeRequest, Preset
-from mapreel.core.nirvana import jobs
+from mapreel.core.nirvana import decoding, jobs
 from mapreel.core.nirvana.config import FitConfig
 jobs.PRESETS = {{"draft": FitConfig(first_iterations=20, next_iterations=10, first_search=20, next_search=10)}}
 class Dies(SilentContext):
@@ -235,4 +236,4 @@ def test_verify_names_group_and_frames(shot, tmp_path):
     with pytest.raises(DamagedArchiveError, match=r"group 0.*frames 1001-1005 are lost"):
         jobs.run_verify(VerifyRequest(archive=str(out)), None, Listens())
     with pytest.raises(DamagedArchiveError, match="group 0"):
-        jobs.run_decode(DecodeRequest(archive=str(out), out=str(tmp_path / "x")), tmp_path / "x", Listens())
+        decoding.run_decode(DecodeRequest(archive=str(out), out=str(tmp_path / "x")), tmp_path / "x", Listens())

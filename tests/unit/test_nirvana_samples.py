@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Samples of every depth become codes and come back; the shaper keeps highlights and what is below black."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from mapreel.core.contract.errors import UsageError
+from mapreel.core.contract.requests import DecodeFormat
+from mapreel.core.nirvana.convert import as_pixels, file_format, from_light, to_light
+from mapreel.core.nirvana.samples import PictureFormat, SampleFormat
+from mapreel.core.nirvana.shaper import LARGEST, Shaper, shaper_for
+
+WHOLE = [form for form in SampleFormat if form is not SampleFormat.HALF]
+
+
+@pytest.mark.parametrize("form", WHOLE)
+def test_every_whole_number_comes_back(form):
+    pictures = PictureFormat(samples=form, alpha=True)
+    samples = np.arange(form.peak + 1, dtype=form.dtype).repeat(4).reshape(-1, 1, 4)
+    codes = pictures.codes(samples)
+    assert codes.dtype == np.float32
+    assert (codes.min(), codes.max()) == (0.0, 1.0)
+    assert np.array_equal(pictures.rounded(pictures.values(codes)), samples[..., :3])
+    assert np.array_equal(pictures.codes(samples, 1), codes)
+
+
+@pytest.mark.parametrize("form", WHOLE)
+def test_eight_bits_of_any_depth(form):
+    samples = np.array([0, form.peak // 2, form.peak], dtype=form.dtype).repeat(3).reshape(1, 3, 3)
+    assert PictureFormat(samples=form).eight_bits(samples)[0, :, 0].tolist() in ([0, 127, 255], [0, 128, 255])
+
+
+def test_every_half_float_comes_back_through_the_shaper():
+    """All finite half floats between the bounds, to within a thousandth of themselves (half steps are 1/2048)."""
+    values = np.arange(0x7C00, dtype=np.uint16).view(np.float16)
+    values = np.concatenate([-values[values <= 4.0], values]).astype(np.float32)
+    shaper = shaper_for(float(values.min()), float(values.max()))
+    assert shaper == Shaper(-4.0, LARGEST)
+    codes = shaper.codes(values)
+    assert (codes.min(), codes.max()) == (0.0, 1.0)
+    back = shaper.linear(codes)
+    assert np.abs(back - values)[np.abs(values) < 0.01].max() < 1e-5
+    large = np.abs(values) >= 0.01
+    assert (np.abs(back - values)[large] / np.abs(values[large])).max() < 1e-3
+
+
+@pytest.mark.parametrize("high", [16.0, 100.0, LARGEST])
+def test_sixteen_is_within_a_percent_even_in_ten_bits(high):
+    shaper = shaper_for(-0.1, high)
+    code = np.round(shaper.codes(np.array([16.0, -0.05, 0.18], np.float32)) * 1023) / 1023
+    assert shaper.linear(code.astype(np.float32)) == pytest.approx([16.0, -0.05, 0.18], rel=0.01, abs=2e-3)
+
+
+def test_the_formula_of_the_documentation():
+    shaper = Shaper(-0.5, 15.0)
+    low, high = -np.log2(9.0), np.log2(241.0)
+    assert shaper.codes(np.array([1.0], np.float32))[0] == pytest.approx((np.log2(17.0) - low) / (high - low), rel=1e-6)
+    assert shaper.codes(np.array([-0.25], np.float32))[0] == pytest.approx(
+        (-np.log2(5.0) - low) / (high - low), rel=1e-6
+    )
+
+
+def test_bounds_of_a_shot():
+    assert shaper_for(0.0, 0.0) == Shaper(0.0, 1.0)  # black
+    assert shaper_for(-1e9, 1e9) == Shaper(-LARGEST, LARGEST)
+    assert shaper_for(0.5, 0.7) == Shaper(0.0, 1.0)
+    beyond = Shaper(-1.0, 2.0).codes(np.array([-5.0, 7.0], np.float32))
+    assert beyond.tolist() == [0.0, 1.0]
+
+
+def test_alpha_is_never_shaped():
+    form = PictureFormat(samples=SampleFormat.HALF, alpha=True, shaper=Shaper(0.0, 100.0))
+    samples = np.array([[[9.0, 9.0, 9.0, 0.5]]], np.float16)
+    assert form.codes(samples, 1).tolist() == [[[0.5, 0.5, 0.5]]]
+    assert form.eight_bits(samples, 1).tolist() == [[[128]]]
+
+
+def test_files_of_every_depth():
+    half = PictureFormat(samples=SampleFormat.HALF, alpha=True, shaper=Shaper(0.0, 8.0))
+    ten = PictureFormat(samples=SampleFormat.BITS_10)
+    auto = DecodeFormat.AUTO
+    assert file_format(auto, PictureFormat()) is DecodeFormat.PNG
+    assert file_format(auto, ten) is DecodeFormat.PNG16
+    assert file_format(auto, half) is DecodeFormat.EXR
+    linear = np.array([[[0.5, 0.25, 4.0, 0.5]]], np.float16)
+    assert as_pixels(linear, half, DecodeFormat.EXR32).tolist() == linear.tolist()
+    shown = as_pixels(linear, half, DecodeFormat.PNG)  # unassociated: 1.0, 0.5 and beyond
+    assert shown.dtype == np.uint8
+    assert shown.tolist() == [[[255, 188, 255, 128]]]
+    assert as_pixels(np.array([[[0, 512, 1023]]], np.uint16), ten, DecodeFormat.PNG16).tolist() == [[[0, 32800, 65535]]]
+    assert as_pixels(np.array([[[0, 512, 1023]]], np.uint16), ten, DecodeFormat.PNG).tolist() == [[[0, 128, 255]]]
+    light = as_pixels(np.array([[[0, 188, 255]]], np.uint8), PictureFormat(), DecodeFormat.EXR)
+    assert light[0, 0] == pytest.approx([0.0, 0.5029, 1.0], abs=1e-4)
+    with pytest.raises(UsageError, match="ACEScct"):
+        file_format(DecodeFormat.EXR, PictureFormat(colour_space="ACEScct", pixel_aspect=Fraction(2)))
+
+
+def test_light_and_back():
+    codes = np.linspace(0, 1, 1001, dtype=np.float32)
+    assert from_light(to_light(codes)) == pytest.approx(codes, abs=2e-6)
