@@ -12,7 +12,7 @@ from mapreel.core.benchmarks_archive_clip import Clip, Size, cut_clip
 from mapreel.core.benchmarks_archive_codecs import CONVENTIONAL, PROFILES
 from mapreel.core.benchmarks_archive_curves import Curve, bd_rate
 from mapreel.core.benchmarks_archive_process import run_apart
-from mapreel.core.contract.errors import UsageError
+from mapreel.core.contract.errors import OutputError, UsageError
 from mapreel.core.contract.requests import EncodeRequest, Preset
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _codec(what: ArchiveBench, clip: Clip, codec: str, folder: Path, show: Show,
         if codec in PROFILES:
             _refuse(what, codec, folder)
         points = [_point(clip, codec, setting, folder, show, note) for setting in _settings(what, codec)]
-    except UsageError as error:
+    except (UsageError, OutputError) as error:
         note(str(error))
         return {"refused": str(error)}
     figures: dict[str, Any] = {"points": [point for point in points if "psnr_db" in point]}

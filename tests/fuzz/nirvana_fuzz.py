@@ -3,10 +3,12 @@
 
     python tests/fuzz/nirvana_fuzz.py --count 20000 --seed 1 [--archive FILE.nirv …] [--every-byte] [--keep DIR]
 
-Half of the mutations have all checksums of the container made right again, a part of these the checksum of the symbols
-too. Allowed are a named error, the right picture, and another picture of which `verify` says so. Everything else is a
-fault and ends with exit code 1: another exception, a crash, a hang, too much memory, a wrong picture that nobody
-notices. A case is made of the seed, the archive's name and the case's number alone.
+Half of the mutations are *blind*; of the others all checksums of chunks are made right again (*forged*), for three in
+ten that of the groups' symbols too (*symbols*), and that which ties the header to frame numbers and settings: where
+these were changed it is *another* archive, and which pictures were right nobody can say. (Version 1 has no such tie.)
+Allowed are a named error, the right picture, and another picture of which `verify` says so. Everything else is a fault
+and ends with exit code 1: another exception, a crash, a hang, too much memory, a wrong picture that nobody notices. A
+case is made of the seed, the archive's name and the case's number alone.
 """
 
 from __future__ import annotations
@@ -138,8 +140,10 @@ class Bench:
             ), "blind"
         if number % 2:
             return self.mutations.blind(self.whole, rng), "blind"
-        forged = self.mutations.forge(self.whole, rng)
-        return (self._with_symbols(forged), "symbols") if rng.random() < 0.3 else (forged, "forged")
+        wholly = rng.random() < 0.3
+        forged, another = self.mutations.forge(self.whole, rng, bond=wholly)
+        kind = "another" if another else "symbols" if wholly else "forged"
+        return self._with_symbols(forged) if wholly else forged, kind
 
     def _with_symbols(self, data):
         """The checksums of the groups' symbols made right, one group after the other, where they can be read."""
@@ -196,6 +200,8 @@ class Bench:
             return kind, "untidy"
         if not pictures:
             return kind, "refused"
+        if kind == "another":
+            return kind, "partly refused" if words else "shown"
         wrong = self._wrong(pictures, means, exactly=kind != "symbols")
         if not wrong:
             return kind, "partly refused" if words else "right"
@@ -250,6 +256,7 @@ def child(path, folder, seed, first, last, every_byte):
                 outcome = "memory"
             counts[f"{kind} {outcome}"] += 1
             if outcome in FAULTS:
+                (Path(folder) / f"fault{number}.nirv").write_bytes(bench.case(number)[0])
                 say({"case": number, "kind": kind, "outcome": outcome})
             if (number - first) % 50 == 49:
                 say({"counts": counts})
@@ -289,16 +296,18 @@ def run(path, seed, count, every_byte, keep, note):
                 if "case" in said:
                     faults.append({"archive": path.name, **said})
                     note(json.dumps(faults[-1]))
-                    if keep is not None:
-                        (keep / f"{path.stem}_{said['case']}.nirv").write_bytes(
-                            (Path(folder) / "broken.nirv").read_bytes()
-                        )
             errors = process.stderr.read()
             process.wait()
+            at = Path(folder) / "at"
+            if keep is not None:
+                for file in Path(folder).glob("fault*.nirv"):
+                    (keep / f"{path.stem}_{file.name}").write_bytes(file.read_bytes())
+                if process.returncode and at.exists():
+                    broken = (Path(folder) / "broken.nirv").read_bytes()
+                    (keep / f"{path.stem}_died{int(at.read_text())}.nirv").write_bytes(broken)
             counts.update(since)
             if process.returncode == 0:
                 break
-            at = Path(folder) / "at"
             if not at.exists():
                 raise SystemExit(f"{path.name} cannot be read: {errors[-2000:]}")
             number = int(at.read_text())
@@ -307,8 +316,6 @@ def run(path, seed, count, every_byte, keep, note):
             counts["any counted before a crash"] += max(0, number - first - sum(since.values()))
             faults.append({"archive": path.name, "case": number, "outcome": outcome, "error": errors[-500:]})
             note(json.dumps(faults[-1]))
-            if keep is not None:
-                (keep / f"{path.stem}_{number}.nirv").write_bytes((Path(folder) / "broken.nirv").read_bytes())
             first = number + 1
     return counts, faults
 

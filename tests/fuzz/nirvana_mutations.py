@@ -53,7 +53,7 @@ class Whole:
             self.parts.append(Part(chunk.kind, chunk.number, bits.read_payload(file, chunk)))
             self.starts.append(at)
             at = chunk.end
-        self.header, _ = heads.read_header(self.parts[0].payload, self.version)
+        self.header, _ = heads.read_header(heads.unbound(self.parts[0].payload, self.version), self.version)
 
     def copies(self) -> list[Part]:
         return [dataclasses.replace(part) for part in self.parts]
@@ -129,8 +129,12 @@ def blind(whole: Whole, rng: random.Random) -> bytes:
 # --- with right checksums --------------------------------------------------------------------------------------------
 
 
-def forge(whole: Whole, rng: random.Random) -> bytes:
-    """Parts changed, dropped, doubled, exchanged or renamed; then every checksum, mostly the index and the size too."""
+def forge(whole: Whole, rng: random.Random, *, bond: bool) -> tuple[bytes, bool]:
+    """Parts changed, dropped, doubled, exchanged or renamed; then every checksum, mostly the index and the size too.
+
+    bond: the checksum that ties the header to frame numbers and settings as well. Gives the file, and whether it is
+    another archive rather than a broken one: one whose header, numbers or settings are others, and which is whole.
+    """
     parts = whole.copies()
     version = rng.choice((0, 1, 2, 3, 0xFFFF)) if rng.random() < 0.02 else None
     touched = b""
@@ -142,7 +146,26 @@ def forge(whole: Whole, rng: random.Random) -> bytes:
             part.payload = change(part.payload, rng)
             touched += part.kind
     index = bits.INDEX not in touched and rng.random() < 0.8
-    return whole.joined(parts, version=version, total=rng.random() < 0.95, index=index)
+    if bond:
+        _bind(parts, whole.version)
+    another = _bonded(parts) != _bonded(whole.parts)
+    return whole.joined(parts, version=version, total=rng.random() < 0.95, index=index), another and (
+        bond or whole.version == 1
+    )
+
+
+def _bonded(parts: list[Part]) -> list[bytes]:
+    """What decides how the groups are shown."""
+    head = [part.payload[_TOTAL.size :] for part in parts if part.kind == bits.HEAD]
+    return head + [part.payload for part in parts if part.kind in {bits.NUMBERS, bits.SETTINGS}]
+
+
+def _bind(parts: list[Part], version: int) -> None:
+    head = next((part for part in parts if part.kind == bits.HEAD), None)
+    if head is not None and version > 1:
+        numbers = next((part.payload for part in parts if part.kind == bits.NUMBERS), b"")
+        settings = tuple(part.payload for part in parts if part.kind == bits.SETTINGS)
+        head.payload = heads.bound(heads.unbound(head.payload, version), numbers, settings)
 
 
 def _pick(parts: list[Part], rng: random.Random) -> Part:
