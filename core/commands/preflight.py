@@ -112,7 +112,7 @@ def check_encode(request: EncodeRequest) -> None:
 
 
 def check_archive(request: DecodeRequest | VerifyRequest) -> None:
-    """Raises MissingInputError when the archive is not there, UsageError for what a decode cannot do."""
+    """Raises MissingInputError when the archive is not there, UsageError for what a decode cannot do, ArchiveError."""
     from mapreel.core.contract.requests import DecodeRequest
     from mapreel.core.nirvana.supported import refuse_decode
 
@@ -123,6 +123,19 @@ def check_archive(request: DecodeRequest | VerifyRequest) -> None:
         raise MissingInputError(what, "give the .nirv file", file=request.archive)
     if isinstance(request, DecodeRequest):
         refuse_decode(request)
+        _check_view(request)
+
+
+def _check_view(request: DecodeRequest) -> None:
+    """Raises ArchiveError for a header that cannot be read, UsageError for a region or files that it does not allow."""
+    from mapreel.core.nirvana.container import Container
+    from mapreel.core.nirvana.convert import file_format
+    from mapreel.core.nirvana.views import checked_view
+
+    with Container(request.archive) as container:
+        head = container.header
+    checked_view(head.width, head.height, request.region, request.scale)
+    file_format(request.image_format, head.pictures)
 
 
 def _check_out(out: str) -> None:

@@ -10,18 +10,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mapreel.core.contract.errors import ArchiveError, DamagedArchiveError, InputError, UsageError
+from mapreel.core.contract.errors import ArchiveError, DamagedArchiveError, InputError
 from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana.container import Container
 from mapreel.core.nirvana.info import ArchiveInfo, archive_info
 from mapreel.core.nirvana.labels import Ids, unpack_ids
 from mapreel.core.nirvana.means import TOLERANCE, picture_means, steps_away, unpack_means
 from mapreel.core.nirvana.metadata import read_notes
-from mapreel.core.nirvana.pictures import SCALES, decode_samples, view_size
+from mapreel.core.nirvana.pictures import decode_samples
 from mapreel.core.nirvana.profile import WHOLE, GroupDecoder, State, View, profile_named
 from mapreel.core.nirvana.samples import Samples
-
-Window = tuple[int, int, int, int]
+from mapreel.core.nirvana.views import Window, checked_view, view_size
 
 
 @dataclass(frozen=True)
@@ -247,20 +246,3 @@ class Archive:
             other = f"group {group} decodes to other pictures than where it was written"
             return f"{other} (a block is {away} or more steps away).", True
         return None, True
-
-
-def checked_view(width: int, height: int, region: Window | None, scale: int) -> View:
-    """What a region and a scale ask of a picture. Raises UsageError for those that cannot be."""
-    if scale not in SCALES:
-        raise UsageError(f"the scale is 1/{scale}", "use 1/1, 1/2, 1/4 or 1/8")
-    if region is None:
-        return View(scale=scale)
-    x, y, w, h = region
-    if not (0 <= x < x + w <= width and 0 <= y < y + h <= height):
-        raise UsageError(
-            f"the region {x},{y},{w},{h} is not inside the {width}x{height} pixels of a frame",
-            "give X,Y,WIDTH,HEIGHT inside it",
-        )
-    if x % scale or y % scale:
-        raise UsageError(f"the region begins at {x},{y}", f"at scale 1/{scale} give multiples of {scale}")
-    return View(window=(x, y, w, h), scale=scale)

@@ -12,14 +12,7 @@ from mapreel.core.device import memory_guard
 from mapreel.core.nirvana.bitstream import damaged
 from mapreel.core.nirvana.profile import WHOLE, GroupDecoder, PictureShape, State, Tile, View
 from mapreel.core.nirvana.samples import PictureFormat, SampleFormat, Samples
-
-SCALES = (1, 2, 4, 8)
-
-
-def view_size(shape: PictureShape, view: View) -> tuple[int, int]:
-    """Height and width of what a view shows."""
-    width, height = view.window[2:] if view.window is not None else (shape.width, shape.height)
-    return -(-height // view.scale), -(-width // view.scale)
+from mapreel.core.nirvana.views import view_size
 
 
 class Canvas:

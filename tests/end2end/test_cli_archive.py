@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -11,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from mapreel.core.media.images import read_color, write_png
+from mapreel.core.media.images import read_color, read_color_float, write_png
 
 FRAMES = range(1001, 1004)  # one group of the draft preset
 
@@ -56,6 +57,8 @@ def test_info_says_what_is_in_it(warm_mapreel, archive):
     data = warm_mapreel("archive", "info", archive, "--json").data
     assert (data["frames"], data["numbers"], data["width"], data["height"]) == (3, "1001-1003", 48, 32)
     assert data["file_bytes"] == archive.stat().st_size
+    assert (data["version"], data["depth"], data["alpha"], data["faults"]) == (2, "8", False, [])
+    assert data["provenance"]["tool"] == "mapreel"
     assert "numbers" in warm_mapreel("archive", "info", archive).stdout
 
 
@@ -64,6 +67,31 @@ def test_verify_says_that_it_is_whole(warm_mapreel, archive, way):
     run = warm_mapreel("archive", "verify", archive, *way)
     assert run.code == 0, run.stderr
     assert "whole: True" in run.stdout
+
+
+def test_a_part_of_a_frame_smaller_and_as_exr(warm_mapreel, archive, tmp_path):
+    part = ("--region", "8,0,32,24", "--scale", "1/2", "--frames", "1002")
+    run = warm_mapreel("archive", "decode", archive, tmp_path / "part", *part, "--format", "exr", "--json")
+    assert run.code == 0, run.stderr
+    assert run.data["result"]["format"] == "exr"
+    assert read_color_float(tmp_path / "part" / "1002.exr").shape == (12, 16, 3)
+
+
+def test_a_damaged_group_costs_its_frames_and_the_exit_code(warm_mapreel, plates, tmp_path):
+    """Two groups, the second one damaged: three frames are written, and one sentence names the lost one."""
+    longer = tmp_path / "longer"
+    shutil.copytree(plates, longer)
+    shutil.copy(longer / "1003.png", longer / "1004.png")
+    path = tmp_path / "shot.nirv"
+    run = warm_mapreel("archive", "encode", longer, path, "--preset", "draft", "--json")
+    assert run.code == 0, run.stderr
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"GRUP") + 60] ^= 1
+    path.write_bytes(data)
+    run = warm_mapreel("archive", "decode", path, tmp_path / "out")
+    assert run.code == 1, run.stderr
+    assert "frame 1004 is lost" in run.sentence
+    assert sorted(file.name for file in (tmp_path / "out").glob("*.png")) == ["1001.png", "1002.png", "1003.png"]
 
 
 def refused(run, name):
@@ -119,7 +147,17 @@ def test_what_no_encode_can_do_takes_no_name_and_no_place_in_the_queue(warm_mapr
     assert len(warm_mapreel("jobs", "list", "--json").data["jobs"]) == jobs
 
 
-@pytest.mark.parametrize("options", [("out", "--format", "exr"), ("out.mov",)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("out.mp4", "--format", "exr"),
+        ("out.mov",),
+        ("out", "--region", "1,2,3"),
+        ("out", "--region", "40,0,9,9"),
+        ("out", "--region", "1,0,8,8", "--scale", "1/2"),
+        ("out", "--scale", "1/3"),
+    ],
+)
 def test_what_no_decode_can_do_takes_no_name(warm_mapreel, archive, tmp_path, options):
     name, *rest = options
     run = warm_mapreel("archive", "decode", archive, tmp_path / name, *rest)

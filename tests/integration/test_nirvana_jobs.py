@@ -15,6 +15,7 @@ import pytest
 from mapreel.core.contract.errors import (
     CancelledError,
     DamagedArchiveError,
+    FramesLostError,
     InputError,
     MapreelError,
     OutputExistsError,
@@ -26,6 +27,7 @@ from mapreel.core.contract.requests import DecodeFormat, DecodeRequest, EncodeRe
 from mapreel.core.media.images import read_color, write_png
 from mapreel.core.media.movies import read_movie
 from mapreel.core.nirvana import decoding, jobs
+from mapreel.core.nirvana.archive import Archive
 from mapreel.core.nirvana.config import FitConfig
 from mapreel.core.nirvana.supported import refuse_decode
 from mapreel.core.quality import psnr
@@ -153,6 +155,52 @@ def test_a_decode_that_gives_no_picture_leaves_nothing(shot, tmp_path):
     with pytest.raises(DamagedArchiveError):
         decoding.run_decode(DecodeRequest(archive=str(out), out=str(take)), take, Listens())
     assert list(take.iterdir()) == []
+
+
+@pytest.fixture
+def half_lost(shot, tmp_path) -> Path:
+    """An archive whose second group, frames 1004 and 1005, is damaged."""
+    out = tmp_path / "half.nirv"
+    encode(shot, out)
+    with Archive(out) as archive:
+        at = archive.container.groups[1].colours.offset + 40
+    data = bytearray(out.read_bytes())
+    data[at] ^= 8
+    out.write_bytes(data)
+    return out
+
+
+def test_a_damaged_group_costs_its_own_frames(half_lost, tmp_path):
+    take = tmp_path / "take"
+    request = DecodeRequest(archive=str(half_lost), out=str(take))
+    for _ in range(2):  # a second attempt finds what the first one wrote
+        with pytest.raises(FramesLostError, match=r"2 frames \(1004-1005\) are lost.*other 3 are written") as caught:
+            decoding.run_decode(request, take, Listens())
+        assert caught.value.exit_code == 1
+        assert "\n" not in str(caught.value)
+        assert "group 1" in str(caught.value)
+    assert sorted(path.name for path in take.glob("*.png")) == ["1001.png", "1002.png", "1003.png"]
+    sound = tmp_path / "sound"
+    decoding.run_decode(DecodeRequest(archive=str(half_lost), out=str(sound), frames="1001-1003"), sound, Listens())
+    with pytest.raises(DamagedArchiveError):
+        decoding.run_decode(
+            DecodeRequest(archive=str(half_lost), out=str(tmp_path / "none"), frames="1005"),
+            tmp_path / "none",
+            Listens(),
+        )
+
+
+def test_a_movie_holds_what_was_before_a_lost_frame(half_lost, tmp_path):
+    movie = tmp_path / "half.mp4"
+    with pytest.raises(FramesLostError, match="holds the frame before"):
+        decoding.run_decode(DecodeRequest(archive=str(half_lost), out=str(movie)), movie, Listens())
+    frames = list(read_movie(movie))
+    assert len(frames) == 5
+    assert np.abs(frames[4].astype(int) - frames[2]).mean() < 3
+    nothing = tmp_path / "nothing.mp4"
+    with pytest.raises(DamagedArchiveError):
+        decoding.run_decode(DecodeRequest(archive=str(half_lost), out=str(nothing), frames="1004"), nothing, Listens())
+    assert not nothing.exists()
 
 
 def test_negative_frames_have_as_many_digits(shot, tmp_path):
