@@ -73,7 +73,7 @@ class Shot:
 
 
 def make_archives(folder, profiles):
-    """Small archives of each profile: 8 bits; half floats with alpha. Gives their paths."""
+    """Small archives of each profile: 8 bits with notes and label maps; half floats with alpha. Gives their paths."""
     import torch
 
     from mapreel.core.contract.progress import SilentContext
@@ -93,10 +93,43 @@ def make_archives(folder, profiles):
     for profile in profiles:
         for name, form in forms.items():
             path = folder / f"{profile}_{name}.nirv"
-            settings = EncodeSettings(fit=quick, fps=Fraction(24), group_frames=1, intra_interval=2, pictures=form)
-            encode(Shot(form), settings, path, SilentContext(), torch.device("cpu"))
+            settings = EncodeSettings(
+                fit=quick,
+                fps=Fraction(24),
+                group_frames=1,
+                intra_interval=2,
+                pictures=form,
+                notes=() if form.alpha else some_notes(),
+            )
+            maps = () if form.alpha else some_maps()
+            encode(Shot(form), settings, path, SilentContext(), torch.device("cpu"), maps)
             made.append(path)
     return made
+
+
+def some_notes():
+    """Every optional chunk."""
+    from mapreel.core.nirvana.metadata import Notes, Timecode
+
+    return Notes(
+        timecode=Timecode(hours=1, minutes=0, seconds=59, frames=23, drop=True),
+        provenance={"tool": "fuzz", "source": "ramp.####.png"},
+        tags={"owner": "Ärger & Söhne"},
+        recipe={"model": "street", "seeds": [1, 2.5, None]},
+        classes={0: "sky", 1: "road"},
+    ).chunks()
+
+
+def some_maps():
+    """Label maps of all four frames, an instance map of two."""
+    import numpy as np
+
+    from mapreel.core.nirvana import bitstream as bits
+    from mapreel.core.nirvana.labels import pack_ids
+
+    ids = np.arange(16 * 24).reshape(16, 24)
+    labels = [(bits.LABELS, index, pack_ids((ids // 50 + index).astype(np.uint8))) for index in range(4)]
+    return labels + [(bits.INSTANCES, index, pack_ids((ids * 100 + index).astype(np.uint16))) for index in (0, 2)]
 
 
 # --- one case, in the child ------------------------------------------------------------------------------------------
@@ -115,7 +148,7 @@ class Bench:
         self.check = PROFILES[self.whole.header.profile]
         self.seen_crcs = {}
         self._watch_symbols()
-        self.truth, self.truth_means = self.look(self.whole.data)[1:]
+        self.truth, self.truth_means, self.truth_maps = self.look(self.whole.data)[1:]
 
     def _watch_symbols(self):
         """Note every checksum of symbols that a decoder computes."""
@@ -132,12 +165,9 @@ class Bench:
     def case(self, number):
         """Bytes of a case, and whether all checksums were made right."""
         rng = random.Random(f"{self.seed} {self.name} {number}")
-        data = self.whole.data
-        if self.every_byte and number < 2 * len(data):
-            at = number // 2
-            return (
-                self.mutations.flip(self.whole, at, rng) if number % 2 else self.mutations.cut(self.whole, at)
-            ), "blind"
+        if number % 2 and self.every_byte and number < 4 * len(self.whole.data):
+            cut, at = number % 4 == 1, number // 4
+            return self.mutations.cut(self.whole, at) if cut else self.mutations.flip(self.whole, at, rng), "blind"
         if number % 2:
             return self.mutations.blind(self.whole, rng), "blind"
         wholly = rng.random() < 0.3
@@ -161,7 +191,7 @@ class Bench:
         return data
 
     def look(self, data):
-        """Outcome words, pictures by index in the shot (None: refused), their 8-bit block means."""
+        """Outcome words; by index in the shot pictures (None: refused), their 8-bit block means, and maps."""
         from mapreel.core.contract.errors import MapreelError
         from mapreel.core.nirvana.archive import Archive
         from mapreel.core.nirvana.means import picture_means
@@ -170,9 +200,10 @@ class Bench:
         try:
             archive = Archive(self.file)
         except MapreelError as error:
-            return [tidy(error)], [], []
-        words, pictures, means = [], [], []
+            return [tidy(error)], [], [], []
+        words, pictures, means, maps = [], [], [], []
         with archive:
+            words += [tidy(fault) for fault in archive.info.faults]
             head = archive.header
             large = head.width * head.height * head.frames > MANY_PIXELS
             region = (0, 0, min(CORNER, head.width), min(CORNER, head.height)) if large else None
@@ -186,7 +217,20 @@ class Bench:
                 pictures.append(picture)
                 small = picture is not None and not large
                 means.append(picture_means(picture[None], head.pictures) if small else None)
-        return words, pictures, means
+                maps.append([self._map(read, number, words) for read in (archive.labels, archive.instances)])
+            with contextlib.suppress(MapreelError):
+                archive.frame(archive.numbers[-1], region=(0, 0, min(CORNER, head.width), 1), scale=2)
+        return words, pictures, means, maps
+
+    def _map(self, read, number, words):
+        """A map of a frame, None where there is none, False where it is refused."""
+        from mapreel.core.contract.errors import MapreelError
+
+        try:
+            return read(number)
+        except MapreelError as error:
+            words.append(tidy(error))
+            return False
 
     def outcome(self, number):
         """One word for what came of a case."""
@@ -195,7 +239,7 @@ class Bench:
         data, kind = self.case(number)
         if data == self.whole.data:
             return kind, "unchanged"
-        words, pictures, means = self.look(data)
+        words, pictures, means, maps = self.look(data)
         if "untidy" in words:
             return kind, "untidy"
         if not pictures:
@@ -203,6 +247,7 @@ class Bench:
         if kind == "another":
             return kind, "partly refused" if words else "shown"
         wrong = self._wrong(pictures, means, exactly=kind != "symbols")
+        wrong = wrong or (kind == "blind" and self._wrong_maps(maps))
         if not wrong:
             return kind, "partly refused" if words else "right"
         with Archive(self.file) as archive:
@@ -225,6 +270,16 @@ class Bench:
             if not exactly and np.abs(means[index] - self.truth_means[index]).max() > 1:
                 return True
         return False
+
+    def _wrong_maps(self, maps):
+        """True when a map is there that is another than the true one; one that is not found is none."""
+        import numpy as np
+
+        pairs = [
+            pair for seen, true in zip(maps, self.truth_maps, strict=False) for pair in zip(seen, true, strict=True)
+        ]
+        there = [(seen, true) for seen, true in pairs if seen is not None and seen is not False]
+        return any(true is None or not np.array_equal(seen, true) for seen, true in there)
 
 
 def tidy(error):
@@ -331,7 +386,9 @@ def main():
     parser.add_argument("--seed", default="0")
     parser.add_argument("--archive", type=Path, action="append", default=[], help="besides those that are made here")
     parser.add_argument("--profile", action="append", choices=PROFILES, help="whose archives are made; else all")
-    parser.add_argument("--every-byte", action="store_true", help="first cut at, then flip a bit in every byte")
+    parser.add_argument(
+        "--every-byte", action="store_true", help="blind ones cut at, and flip a bit in, one byte after another"
+    )
     parser.add_argument("--keep", type=Path, help="folder for the files that show a fault")
     options = parser.parse_args()
     started = time.monotonic()
