@@ -32,9 +32,13 @@ from mapreel.core.nirvana.encode import EncodeSettings, encode
 from mapreel.core.nirvana.means import picture_means
 from mapreel.core.quality import psnr
 
-GOLDEN = Path(__file__).with_name("nirvana_golden") / "ramp_v1.nirv"
-# Exact on every machine: CRC-32 of each group's steps and symbols. Change them only together with the format's version.
-GOLDEN_SYMBOLS = (0xCDB041DC, 0xA4B854F1)
+GOLDEN_FOLDER = Path(__file__).with_name("nirvana_golden")
+# Exact on every machine: CRC-32 of each group's (and its alpha's) steps and symbols. Files of a version never change.
+GOLDEN = {
+    "ramp_v1": (0xCDB041DC, 0xA4B854F1),
+    "ramp_v2": (0x65DD3403, 0x0F1B0DC0),
+    "lit_v2": (0xFF8720B7, 0xFD8D90B1, 0x0A8C8F67, 0x4CD5EC53),
+}
 QUICK = FitConfig(first_iterations=10, next_iterations=6, first_search=20, next_search=10)
 CPU = torch.device("cpu")
 
@@ -433,14 +437,34 @@ def test_target_ends_groups_early(tmp_path):
     assert counts[1] < counts[0]
 
 
-def test_golden_file():
-    """Written once by version 1; must open for ever, its symbols exact, its pictures within one step."""
-    with Archive(GOLDEN) as opened:
-        crcs = tuple(opened.symbols_crc(group) for group in range(2))
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_golden_files(name):
+    """Written once by their version; must open for ever, symbols exact, pictures within one step of 8 bits."""
+    path = GOLDEN_FOLDER / f"{name}.nirv"
+    with Archive(path) as opened:
+        form = opened.header.pictures
+        crcs = tuple(opened.symbols_crc(group, plane) for group in range(2) for plane in range(form.planes))
         assert opened.verify().whole
-        assert opened.info.numbers == (1001, 1002)
+        assert opened.info.version == int(name[-1])
         pictures = np.stack([picture for _, picture in opened.frames()])
-    assert crcs == GOLDEN_SYMBOLS
-    expected = np.load(GOLDEN.with_suffix(".npy"))
-    assert expected.shape == pictures.shape == (2, 16, 24, 3)
-    assert np.abs(pictures.astype(int) - expected).max() <= 1
+    assert crcs == GOLDEN[name]
+    expected = np.load(path.with_suffix(".npy"))
+    assert pictures.dtype == expected.dtype
+    assert expected.shape == pictures.shape == (2, 16, 24, form.channels)
+    for plane in range(form.planes):
+        assert np.abs(form.codes(pictures, plane) - form.codes(expected, plane)).max() <= 1.001 / 255
+
+
+def test_golden_file_with_everything_in_it():
+    with Archive(GOLDEN_FOLDER / "lit_v2.nirv") as opened:
+        info, labels, instances = opened.info, opened.labels(1003), opened.instances(1001)
+        assert opened.labels(1001)[15, 23] == 4
+        assert opened.instances(1003) is None
+    assert (info.numbers, info.fps, info.depth, info.colour_space) == ((1001, 1003), 24000 / 1001, "half", "ACEScg")
+    assert (info.pixel_aspect, info.alpha, info.shaper) == (2.0, True, (-0.04998779296875, 16.0))
+    assert (labels[0, 0], labels.dtype, instances[15, 23], instances.dtype) == (1, np.uint8, 4000, np.uint16)
+    notes = info.notes
+    assert str(notes.timecode) == "01:00:00;02"
+    assert notes.provenance == {"tool": "mapreel", "version": "0.1.0", "source": "ramp"}
+    assert (notes.tags, notes.recipe) == ({"shot": "ramp"}, {"model": "street", "seed": 4})
+    assert notes.classes == {0: "sky", 1: "road", 4: "wall"}
