@@ -181,6 +181,8 @@ class Container:
                     self.faults.append(str(error))
                     break  # where the next one begins is not known
                 self._all_others.append(chunk)
+                if chunk.kind in bits.KNOWN:  # the index knows of no such group, or it is one too many
+                    self.faults.append(str(bits.damaged(chunk.name, "it stands where none should")))
                 if self.others.setdefault((chunk.kind, chunk.number), chunk) is not chunk:
                     self.faults.append(str(bits.damaged(chunk.name, "it stands there twice")))
                 at = chunk.end
