@@ -132,7 +132,7 @@ def _encode_conventional(encoder: str, form: str, pixels: str, crf: int, clip: C
 
 
 def decode(job: Job, clip: Clip) -> dict[str, Any]:
-    """Decode job["file"] by a new decoder into job["decoded"], raw frames -> seconds, cpu_seconds; writing not counted."""
+    """Decode job["file"] by a new decoder into job["decoded"], raw frames -> seconds, cpu_seconds (without writing)."""
     decoded = _decode_conventional if job["codec"] in CONVENTIONAL else _decode_archive
     total, done = {"seconds": 0.0, "cpu_seconds": 0.0}, 0
     with Path(job["decoded"]).open("wb") as out:
