@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 FUZZ = Path(__file__).resolve().parents[1] / "fuzz" / "nirvana_fuzz.py"
-COUNT = 2100
+COUNT = 1500
 
 
 @pytest.mark.slow

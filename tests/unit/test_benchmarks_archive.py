@@ -6,7 +6,9 @@ from __future__ import annotations
 import pytest
 
 from mapreel.core.benchmarks_archive import _bits, _ratios, _time
-from mapreel.core.commands.bench_archive import archive_lines
+from mapreel.core.benchmarks_archive_clip import parse_size
+from mapreel.core.commands.bench_archive import _codecs, _numbers, _presets, archive_lines
+from mapreel.core.contract.errors import UsageError
 
 
 def point(psnr_db, bits_per_pixel, seconds=1.0, **setting):
@@ -64,3 +66,18 @@ def test_the_table_has_everything_and_guesses_nothing():
     assert "9.00 ms, 2.00 GFLOP" in text
     assert "more than 100.0 times" in text
     assert "x264        0.1200" in text
+
+
+@pytest.mark.parametrize("text", ["64", "64x", "0x4", "-1x4", "64x32x3", "99999x1"])
+def test_sizes_that_are_none(text):
+    with pytest.raises(UsageError, match="--crop"):
+        parse_size("--crop", text)
+
+
+def test_lists_of_options():
+    assert parse_size("--crop", "1280X640") == (640, 1280)
+    assert _numbers("--psnr", "27, 30.5,27") == (27.0, 30.5)
+    assert _codecs("x264, reel") == ("x264", "reel")
+    for wrong in (lambda: _numbers("--psnr", "x"), lambda: _numbers("--crf", "99", most=51), lambda: _presets("x")):
+        with pytest.raises(UsageError):
+            wrong()
