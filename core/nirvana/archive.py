@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from mapreel.core.contract.errors import ArchiveError, DamagedArchiveError, InputError
+from mapreel.core.device import memory_guard
 from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana.container import Container
 from mapreel.core.nirvana.info import ArchiveInfo, archive_info
@@ -140,11 +141,14 @@ class Archive:
         if first <= chain.number < group:
             first = chain.number + 1
         for number in range(first, group + 1):
-            self._advance(chain, plane, number, None)
+            self._advance(chain, plane, number)
         return chain.after
 
-    def _advance(self, chain: _Chain, plane: int, number: int, view: View | None) -> Samples | None:
-        """Read group `number`, the one behind the chain's own, an intra group, or the chain's own again."""
+    def _advance(self, chain: _Chain, plane: int, number: int, view: View = WHOLE, into: Samples | None = None) -> None:
+        """Read group `number`, the one behind the chain's own, an intra group, or the chain's own again.
+
+        into: takes the pictures [T, h, w, 3 or 1]; None: only the state is wanted.
+        """
         intra = number - number % self.header.intra_interval
         for lost in range(intra, number + 1):
             if lost in chain.lost:
@@ -153,22 +157,21 @@ class Archive:
         if intra == number:
             before = None
         try:
-            samples, after = self._read(chain, plane, number, before, view)
+            after = self._read(chain, plane, number, before, view, into)
         except DamagedArchiveError as error:
             chain.lost[number] = error
             raise
         chain.number, chain.before, chain.after = number, before, after
-        return samples
 
     def _read(
-        self, chain: _Chain, plane: int, number: int, before: State | None, view: View | None
-    ) -> tuple[Samples | None, State]:
+        self, chain: _Chain, plane: int, number: int, before: State | None, view: View, into: Samples | None
+    ) -> State:
         chunk = self.container.groups[number].planes[plane]
         payload = self.container.payload(chunk)
         frames = len(self.header.frames_of(number))
-        if view is None:
-            return None, chain.decoder.decode(payload, number, before, frames, self._device, None, WHOLE)
-        return decode_samples(
+        if into is None:
+            return chain.decoder.decode(payload, number, before, frames, self._device, None, view)
+        _, after = decode_samples(
             chain.decoder,
             payload,
             before,
@@ -180,20 +183,23 @@ class Archive:
             device=self._device,
             plane=plane,
             view=view,
+            into=into,
         )
+        return after
 
     def _pictures(self, group: int, view: View = WHOLE) -> Samples:
         kept = self._kept.get((group, view))
         if kept is not None:
             return kept
         self._kept.clear()  # before the next ones are made: two groups of large frames are a lot of memory
-        planes = []
+        form, frames = self.header.pictures, len(self.header.frames_of(group))
+        with memory_guard(f"decode frames of {self.header.width} x {self.header.height} px"):
+            size = (frames, *view_size(self.container.shape, view), form.channels)
+            pictures: Samples = np.zeros(size, form.samples.dtype)
         for plane, chain in enumerate(self._chains):
             if chain.number != group and not self.header.is_intra(group):
                 self._state(chain, plane, group - 1)
-            planes.append(self._advance(chain, plane, group, view))
-        shown = [samples for samples in planes if samples is not None]
-        pictures: Samples = shown[0] if len(shown) == 1 else np.concatenate(shown, axis=3)
+            self._advance(chain, plane, group, view, pictures[..., 3:] if plane else pictures[..., :3])
         self._kept[group, view] = pictures
         return pictures
 

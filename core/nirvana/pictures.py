@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -12,21 +14,32 @@ from mapreel.core.device import memory_guard
 from mapreel.core.nirvana.bitstream import damaged
 from mapreel.core.nirvana.profile import WHOLE, GroupDecoder, PictureShape, State, Tile, View
 from mapreel.core.nirvana.samples import PictureFormat, SampleFormat, Samples
+from mapreel.core.nirvana.shaper import TOE, Shaper
 from mapreel.core.nirvana.views import view_size
 
 
 class Canvas:
-    """Collects tiles of one plane as samples. `name`: how errors call the group."""
+    """Collects tiles of one plane as samples. name: how errors call the group; into: an array to write them to."""
 
     def __init__(
-        self, shape: PictureShape, form: PictureFormat, view: View, frames: int, *, plane: int = 0, name: str
+        self,
+        shape: PictureShape,
+        form: PictureFormat,
+        view: View,
+        frames: int,
+        *,
+        plane: int = 0,
+        name: str,
+        into: Samples | None = None,
     ) -> None:
         self._form, self._view, self._plane, self._name = form, view, plane, name
         self._window = view.window or (0, 0, shape.width, shape.height)
         self._size = view_size(shape, view)
         wanted = sorted(view.frames) if view.frames is not None else range(frames)
         self._place = {frame: index for index, frame in enumerate(wanted)}
-        self.samples: Samples = np.zeros((len(self._place), *self._size, 3 if plane == 0 else 1), form.samples.dtype)
+        size = (len(self._place), *self._size, 3 if plane == 0 else 1)
+        assert into is None or into.shape == size, (into.shape, size)
+        self.samples: Samples = np.zeros(size, form.samples.dtype) if into is None else into
 
     def show(self, tile: Tile) -> None:
         """Take what the view needs of a tile. Raises DamagedArchiveError for what is no number."""
@@ -49,10 +62,12 @@ class Canvas:
             (tile.top + top, y), (tile.left + left, x)))  # fmt: skip
         for index, picture in zip(frames, samples, strict=True):
             place = self._place[tile.frame + index]
-            self.samples[place, row : row + picture.shape[0], col : col + picture.shape[1]] = picture
+            there = self.samples[place, row : row + picture.shape[0], col : col + picture.shape[1]]
+            for channel in range(picture.shape[2]):  # one by one: five times as fast where they lie apart
+                there[..., channel] = picture[..., channel]
 
     def _rounded(self, part: Tensor, scale: int) -> Samples:
-        if not bool(torch.isfinite(part).all()):
+        if not math.isfinite(float(part.sum())) and not bool(torch.isfinite(part).all()):  # the sum is the quick look
             raise damaged(self._name, "its numbers lead to no picture")
         if self._plane and part.shape[3] == 3:
             part = part.mean(dim=3, keepdim=True)
@@ -60,11 +75,19 @@ class Canvas:
             part = part.expand(-1, -1, -1, 3)
         form = self._form
         if form.samples is not SampleFormat.HALF:
-            steps = (_smaller(part, scale).clamp(0.0, 1.0) * form.samples.peak + 0.5).floor()
+            steps = _smaller(part, scale).clamp(0.0, 1.0).mul_(form.samples.peak).add_(0.5)  # `to` rounds down
             whole = torch.uint8 if form.samples is SampleFormat.BITS_8 else torch.int32
             return steps.to(whole).cpu().numpy().astype(form.samples.dtype, copy=False)
-        light = torch.from_numpy(form.values(part.float().cpu().numpy(), self._plane))
-        return form.rounded(_smaller(light.clamp(0.0, 1.0) if self._plane else light, scale).numpy())
+        light = part.clamp(0.0, 1.0) if self._plane else light_of(part, form.shaper)
+        return _smaller(light, scale).half().cpu().numpy()
+
+
+def light_of(codes: Tensor, shaper: Shaper) -> Tensor:
+    """`Shaper.linear` on any device, in single precision: a thousandth of a half float's step."""
+    start, end = shaper.ends
+    shaped = codes.clamp(0.0, 1.0).mul_(end - start).add_(start)
+    light = shaped.abs().exp2_().sub_(1.0).div_(TOE)
+    return torch.copysign(light, shaped).clamp_(shaper.low, shaper.high)
 
 
 def _smaller(pixels: Tensor, scale: int) -> Tensor:
@@ -88,12 +111,14 @@ def decode_samples(
     device: torch.device,
     plane: int = 0,
     view: View = WHOLE,
+    into: Samples | None = None,
 ) -> tuple[Samples, State]:
     """The pictures of one plane of a group [T, h, w, 3 or 1] as samples, and what the next group leans on.
 
+    into: an array to write them to; that is what is given back then.
     Raises DamagedArchiveError naming the group, MapreelError when the memory is full.
     """
     with memory_guard(f"decode frames of {shape.width} x {shape.height} px"):
-        canvas = Canvas(shape, form, view, frames, plane=plane, name=name)
+        canvas = Canvas(shape, form, view, frames, plane=plane, name=name, into=into)
         state = decoder.decode(payload, number, previous, frames, device, canvas.show, view)
     return canvas.samples, state

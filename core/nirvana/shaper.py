@@ -33,9 +33,14 @@ class Shaper:
         finite = math.isfinite(self.low) and math.isfinite(self.high)
         return finite and -LARGEST <= self.low <= 0.0 and 2.0**-14 <= self.high <= LARGEST
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The curve at both bounds: codes 0 and 1."""
+        return _curve(self.low), _curve(self.high)
+
     def codes(self, linear: Floats) -> Floats:
         """Scene-linear values as codes 0..1, float32; what lies beyond the bounds is clamped."""
-        start, end = _curve(self.low), _curve(self.high)
+        start, end = self.ends
         held = np.clip(linear.astype(np.float64), self.low, self.high)
         shaped = np.sign(held) * np.log2(1.0 + TOE * np.abs(held))
         codes: Floats = ((shaped - start) / (end - start)).astype(np.float32)
@@ -43,7 +48,7 @@ class Shaper:
 
     def linear(self, codes: Floats) -> Floats:
         """Inverse of `codes`: float32 scene-linear values between the bounds."""
-        start, end = _curve(self.low), _curve(self.high)
+        start, end = self.ends
         shaped = start + np.clip(codes.astype(np.float64), 0.0, 1.0) * (end - start)
         linear = np.sign(shaped) * (np.exp2(np.abs(shaped)) - 1.0) / TOE
         held: Floats = np.clip(linear, self.low, self.high).astype(np.float32)

@@ -7,14 +7,27 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.requests import DecodeFormat
 from mapreel.core.nirvana.convert import as_pixels, file_format, from_light, to_light
+from mapreel.core.nirvana.pictures import Canvas, light_of
+from mapreel.core.nirvana.profile import WHOLE as WHOLE_VIEW
+from mapreel.core.nirvana.profile import PictureShape, Tile
 from mapreel.core.nirvana.samples import PictureFormat, SampleFormat
 from mapreel.core.nirvana.shaper import LARGEST, Shaper, shaper_for
 
 WHOLE = [form for form in SampleFormat if form is not SampleFormat.HALF]
+
+
+def shown(form: PictureFormat, codes: np.ndarray) -> np.ndarray:
+    """What a decoder makes of codes [H, W, 3]."""
+    canvas = Canvas(
+        PictureShape(height=codes.shape[0], width=codes.shape[1], group_frames=1), form, WHOLE_VIEW, 1, name=""
+    )
+    canvas.show(Tile(torch.from_numpy(codes)[None], 0, 0, 0))
+    return canvas.samples[0]
 
 
 @pytest.mark.parametrize("form", WHOLE)
@@ -24,7 +37,7 @@ def test_every_whole_number_comes_back(form):
     codes = pictures.codes(samples)
     assert codes.dtype == np.float32
     assert (codes.min(), codes.max()) == (0.0, 1.0)
-    assert np.array_equal(pictures.rounded(pictures.values(codes)), samples[..., :3])
+    assert np.array_equal(shown(pictures, codes), samples[..., :3])
     assert np.array_equal(pictures.codes(samples, 1), codes)
 
 
@@ -44,6 +57,8 @@ def test_every_half_float_comes_back_through_the_shaper():
     assert (codes.min(), codes.max()) == (0.0, 1.0)
     back = shaper.linear(codes)
     assert np.abs(back - values)[np.abs(values) < 0.01].max() < 1e-5
+    on_device = light_of(torch.from_numpy(codes), shaper).numpy()
+    assert on_device == pytest.approx(back, rel=1e-5, abs=1e-7)
     large = np.abs(values) >= 0.01
     assert (np.abs(back - values)[large] / np.abs(values[large])).max() < 1e-3
 
