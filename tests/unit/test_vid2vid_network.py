@@ -187,6 +187,13 @@ def test_feature_matching_takes_no_gradient_through_the_truth_and_leaves_the_ver
     assert fake[0][0].grad is not None
 
 
+def test_a_slim_network_reads_the_same_maps_with_a_fifth_of_the_weights():
+    config = GeneratorConfig(classes=12, width=512, height=256, trust=True)
+    share = count_parameters(Generator(config.slim())) / count_parameters(Generator(config))
+    assert 0.15 < share < 0.25
+    assert (config.slim().input_channels, config.slim().stride_px) == (config.input_channels, config.stride_px)
+
+
 def test_steadiness_counts_only_where_the_truth_is_steady():
     output, warped = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
     steady = torch.zeros(1, 1, 4, 4)

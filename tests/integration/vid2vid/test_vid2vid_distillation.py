@@ -207,3 +207,20 @@ def test_a_critic_or_a_teacher_that_is_not_there(street, tmp_path):
     with pytest.raises(MissingModelError, match="no model called nowhere"):
         run_train([street], tmp_path / "a", steps=1, context=SilentContext(), teacher="nowhere")
     assert not (tmp_path / "a").exists()
+
+
+def test_a_slim_training_makes_a_slim_network(street, tmp_path, monkeypatch):
+    made = []
+
+    class SeenError(Exception):
+        """The trainer was asked for; nothing has to be trained."""
+
+    def trainer_for(_, config, *__):
+        made.append(config)
+        raise SeenError
+
+    monkeypatch.setattr(train_job, "Trainer", trainer_for)
+    for slim in (False, True):
+        with pytest.raises(SeenError):
+            run_train([street], tmp_path / "out", steps=1, context=SilentContext(), slim=slim)
+    assert made[1] == made[0].slim() != made[0]
