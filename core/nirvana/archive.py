@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +66,8 @@ class Archive:
         self.container = Container(path)
         self.header, self.numbers = self.container.header, self.container.numbers
         self._place = {number: index for index, number in enumerate(self.numbers)}
-        self._kept: dict[tuple[int, View], Samples] = {}
+        self._kept: tuple[int, View, dict[int, Samples]] = (-1, WHOLE, {})  # group, view, its frames by place in it
+        self._expected: frozenset[int] = frozenset()  # indices
         profile = profile_named(self.header.profile)
         shape = self.container.shape
         self._chains = [_Chain(profile.open(settings, shape)) for settings in self.container.settings]
@@ -94,15 +95,37 @@ class Archive:
         """
         index = self._index(number)
         view = checked_view(self.header.width, self.header.height, region, scale)
-        group = index // self.header.group_frames
-        picture: Samples = self._pictures(group, view)[index - self.header.frames_of(group).start]
-        return picture
+        group, place = divmod(index, self.header.group_frames)
+        if self._kept[:2] != (group, view) or place not in self._kept[2]:
+            self._keep(group, place, view)
+        return self._kept[2][place]
+
+    def expect(self, numbers: Iterable[int]) -> None:
+        """Say which frames will be asked for, in whatever order: a codec that can makes only those of their groups.
+
+        Without that a frame out of the blue is made alone, and the whole group for who reads on.
+        """
+        self._expected = frozenset(self._place[number] for number in numbers if number in self._place)
+
+    def _keep(self, group: int, place: int, view: View) -> None:
+        """Make a frame and those of its group that are likely to be asked for next."""
+        here = self.header.frames_of(group)
+        wanted = frozenset(range(len(here)))
+        if here.start + place in self._expected:
+            wanted = frozenset(index - here.start for index in here if index in self._expected)
+        elif self._kept[:2] != (group, view) and self._chains[0].number != group - 1:
+            wanted = frozenset({place})
+        self._kept = (-1, WHOLE, {})  # before the next ones are made: two groups of large frames are a lot of memory
+        pictures = self._pictures(group, view if len(wanted) == len(here) else replace(view, frames=wanted))
+        self._kept = (group, view, dict(zip(sorted(wanted), pictures, strict=True)))
 
     def frames(
         self, numbers: Iterable[int] | None = None, *, region: Window | None = None, scale: int = 1
     ) -> Iterator[tuple[int, Samples]]:
         """Frame numbers and pictures, all or those asked for, in that order."""
-        for number in self.numbers if numbers is None else numbers:
+        wanted = self.numbers if numbers is None else tuple(numbers)
+        self.expect(wanted)
+        for number in wanted:
             yield number, self.frame(number, region=region, scale=scale)
 
     def labels(self, number: int) -> Ids | None:
@@ -188,11 +211,9 @@ class Archive:
         return after
 
     def _pictures(self, group: int, view: View = WHOLE) -> Samples:
-        kept = self._kept.get((group, view))
-        if kept is not None:
-            return kept
-        self._kept.clear()  # before the next ones are made: two groups of large frames are a lot of memory
-        form, frames = self.header.pictures, len(self.header.frames_of(group))
+        """The pictures of a group [T, h, w, C], all or those of the view."""
+        form = self.header.pictures
+        frames = len(self.header.frames_of(group)) if view.frames is None else len(view.frames)
         with memory_guard(f"decode frames of {self.header.width} x {self.header.height} px"):
             size = (frames, *view_size(self.container.shape, view), form.channels)
             pictures: Samples = np.zeros(size, form.samples.dtype)
@@ -200,7 +221,6 @@ class Archive:
             if chain.number != group and not self.header.is_intra(group):
                 self._state(chain, plane, group - 1)
             self._advance(chain, plane, group, view, pictures[..., 3:] if plane else pictures[..., :3])
-        self._kept[group, view] = pictures
         return pictures
 
     def verify(self, before_group: Callable[[int], None] = lambda _: None) -> Verdict:

@@ -129,6 +129,7 @@ class _Decode:
         paths = {number: self.take / f"{frame_name(number, 4)}{suffix}" for number in self.wanted}
         note, story = self.take / SIDECAR, self._story()
         _refuse_strangers(self.take, story)
+        self.archive.expect(number for number, path in paths.items() if not path.exists())
         for done, (number, path) in enumerate(paths.items(), start=1):
             self.ctx.check()
             if not path.exists():
@@ -164,6 +165,7 @@ class _Decode:
     def _movie(self) -> None:
         head = self.archive.header
         rate = head.fps
+        self.archive.expect(self.wanted)
         shown: npt.NDArray[Any] = np.zeros((*self.size, 3), np.uint8)
         with MovieWriter(self.take, self.size, Fraction(rate)) as movie:
             for done, number in enumerate(self.wanted, start=1):

@@ -69,6 +69,14 @@ class PictureFormat:
         values = part.astype(np.float32)
         return self.shaper.codes(values) if plane == 0 else np.clip(values, 0.0, 1.0)
 
+    def rounded(self, values: Codes) -> Samples:
+        """Codes (of half floats: scene-linear values) as samples, rounded to the nearest, whole numbers halves up."""
+        if self.samples is SampleFormat.HALF:
+            return values.astype(np.float16)
+        steps = np.floor(np.clip(values, 0.0, 1.0) * np.float32(self.samples.peak) + np.float32(0.5))
+        samples: Samples = steps.astype(self.samples.dtype)
+        return samples
+
     def eight_bits(self, samples: Samples, plane: int = 0) -> npt.NDArray[np.uint8]:
         """The codes of samples in steps of 8 bits, for block means."""
         part = samples[..., :3] if plane == 0 else samples[..., 3:4]

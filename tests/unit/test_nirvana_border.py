@@ -32,7 +32,7 @@ def picture(index: int) -> torch.Tensor:
 class Flip:
     """A payload is the number of its group; a state is all groups that were read since the intra group."""
 
-    reads = 0
+    reads = made = 0
 
     def __init__(self, settings: bytes) -> None:
         self.native = settings == b"native"
@@ -44,6 +44,7 @@ class Flip:
         state = [*(previous or []), number]
         assert state == list(range(number - number % 3, number + 1)), state
         if show is not None:
+            type(self).made += frames if view.frames is None else len(view.frames)
             for frame in reversed(range(frames)):
                 for tile in self.tiles(frame, number * LENGTH + frame, view):
                     show(tile)
@@ -85,6 +86,7 @@ def flip(monkeypatch):
     profiles = MappingProxyType({1: codec})
     monkeypatch.setattr(border, "PROFILES", profiles)
     monkeypatch.setattr(Flip, "reads", 0)
+    monkeypatch.setattr(Flip, "made", 0)
     return Flip
 
 
@@ -105,6 +107,27 @@ def test_reading_on_costs_one_group_each(tmp_path, flip):
         assert flip.reads == 3
         archive.frame(20, scale=2)  # another view of the same group needs nothing before it
         assert flip.reads == 4
+
+
+def test_only_frames_that_are_wanted_are_made(tmp_path, flip):
+    path = write(tmp_path / "a.nirv")
+    for numbers, made in (((12, 14, 19), 3), (range(11, 21), 10), ((20, 12, 20), 3)):
+        flip.made = 0
+        with Archive(path) as archive:
+            for number, shown in archive.frames(numbers):
+                assert np.array_equal(shown, expected(number))
+        assert flip.made == made
+    flip.made = 0
+    with Archive(path) as archive:
+        assert np.array_equal(archive.frame(16), expected(16))  # out of the blue
+        assert flip.made == 1
+        assert np.array_equal(archive.frame(17), expected(17))  # who reads on will want them all
+        assert np.array_equal(archive.frame(18), expected(18))
+        assert flip.made == 5
+        archive.expect([11, 13])
+        assert np.array_equal(archive.frame(13), expected(13))
+        assert np.array_equal(archive.frame(11), expected(11))
+        assert flip.made == 7
 
 
 def test_alpha_is_the_mean_of_what_its_codec_shows(tmp_path):
