@@ -88,13 +88,24 @@ def exr_facts(path: Path, frame: int | None = None) -> ExrFacts:
         spec = source.spec()
         aspect = float(spec.get_float_attribute("PixelAspectRatio", 1.0))
         primaries = spec.getattribute("chromaticities")
-        code = str(spec.get_string_attribute("smpte:TimeCode"))
         return ExrFacts(
             channels=_channel_names(spec, path, frame),
             pixel_aspect=aspect if 0.01 <= aspect <= 100 else 1.0,
             chromaticities=tuple(map(float, primaries)) if isinstance(primaries, tuple) else None,
-            timecode=code or None,
+            timecode=_timecode(spec.getattribute("smpte:TimeCode")),
         )
+
+
+def _timecode(stored: object) -> str | None:
+    """SMPTE 12M as OpenEXR packs it: a decimal digit in four bits each, bit 6 says drop frame (OpenImageIO forgets)."""
+    if not isinstance(stored, tuple) or not stored:
+        return None
+    packed = int(stored[0])
+    hours, minutes, seconds, frames = packed >> 24 & 0x3F, packed >> 16 & 0x7F, packed >> 8 & 0x7F, packed & 0x3F
+    mark = ";" if packed & 0x40 else ":"
+    digits = (hours, minutes, seconds, frames)
+    sound = all(value & 15 < 10 for value in digits) and hours < 0x24 and minutes < 0x60 and seconds < 0x60
+    return f"{hours:02x}:{minutes:02x}:{seconds:02x}{mark}{frames:02x}" if sound else None
 
 
 @contextlib.contextmanager

@@ -15,12 +15,15 @@ from mapreel.core.contract.errors import (
 )
 from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana import header as heads
-from mapreel.core.nirvana.header import GroupChunks, group_chunks
+from mapreel.core.nirvana.header import GroupChunks
 from mapreel.core.nirvana.profile import PictureShape, profile_named
 
 MAX_SETTINGS_BYTES = 1 << 16
 OTHERS_A_FRAME = 8  # optional chunks that a reader walks over, for each frame: an end to the time that opening takes
 MORE_OTHERS = 1024
+MOST_TRIES = 10_000  # places that look like the head of a group and are none: an end to a search without index
+_BLOCK_BYTES = 1 << 16
+_NOWHERE = 0  # where no chunk can begin
 
 
 class Container:
@@ -67,6 +70,8 @@ class Container:
 
     def payload(self, chunk: bits.Chunk) -> bytes:
         """Payload of a chunk. Raises DamagedArchiveError naming it."""
+        if chunk.offset == _NOWHERE:
+            raise bits.damaged(chunk.name, "it is not found without the index")
         return bits.read_payload(self._file, chunk)
 
     def optional(self, kind: bytes, number: int = 0) -> bytes | None:
@@ -102,7 +107,7 @@ class Container:
             self.groups = heads.unpack_index(self.payload(index), self.header, index.end)
         except DamagedArchiveError as error:
             self.faults.append(str(error))
-            self.groups = list(self._walk(self._after_index))
+            self.groups = self._walk(self._after_index)
         self._list_others()
 
     def _check_size(self, file_bytes: int) -> None:
@@ -138,28 +143,53 @@ class Container:
             raise bits.damaged(bits.chunk_name(kind, number), "another part stands in its place")
         return chunk
 
-    def _walk(self, at: int) -> Iterator[GroupChunks]:
-        """Find the groups without the index, head by head."""
-        end, left = self.header.total_bytes, self._most_others()
-        chunk: bits.Chunk | None = None
-        for number in range(self.header.groups):
-            while chunk is None or chunk.kind != bits.GROUP:
-                chunk, left = bits.read_chunk_head(self._file, at, end), left - 1
-                at = chunk.end
-                if left < 0:
-                    raise bits.damaged(bits.chunk_name(bits.INDEX, 0), "the groups are not found without it")
-            colours, found = chunk, dict.fromkeys((bits.ALPHA, bits.MEANS), 0)
-            if colours.number != number:
-                raise bits.damaged(colours.name, f"group {number} should stand in its place")
-            chunk = None
-            while at < end and (chunk is None or chunk.kind in found):
+    def _walk(self, at: int) -> list[GroupChunks]:
+        """Find the groups without the index, head by head; those that are not found are listed at byte 0.
+
+        Raises DamagedArchiveError when there is none.
+        """
+        end, left = self.header.total_bytes, 3 * self.header.groups + self._most_others()
+        found: dict[tuple[bytes, int], bits.Chunk] = {}
+        while at < end:
+            left -= 1
+            if left < 0:
+                raise bits.unsupported("the archive has too many parts")
+            try:
                 chunk = bits.read_chunk_head(self._file, at, end)
-                at = chunk.end
-                if chunk.kind in found:
-                    found[chunk.kind] = chunk.size
-            if bool(found[bits.ALPHA]) != self.header.pictures.alpha:
-                raise bits.damaged(colours.name, "it has alpha where it must not, or none")
-            yield group_chunks(number, colours.offset, (colours.size, found[bits.ALPHA], found[bits.MEANS]))
+            except DamagedArchiveError:
+                at = self._next_group(at + 1)
+                continue
+            found.setdefault((chunk.kind, chunk.number), chunk)
+            at = chunk.end
+        groups = [self._found(found, number) for number in range(self.header.groups)]
+        if all(group.colours.offset == _NOWHERE for group in groups):
+            raise bits.damaged(bits.chunk_name(bits.INDEX, 0), "no group is found without it")
+        return groups
+
+    def _found(self, found: dict[tuple[bytes, int], bits.Chunk], number: int) -> GroupChunks:
+        colours, alpha, means = (found.get((kind, number)) for kind in (bits.GROUP, bits.ALPHA, bits.MEANS))
+        if colours is None or (alpha is not None) != self.header.pictures.alpha:
+            lost = bits.Chunk(bits.GROUP, number, _NOWHERE, 0)
+            return GroupChunks(lost, lost if self.header.pictures.alpha else None, None)
+        return GroupChunks(colours, alpha, means)
+
+    def _next_group(self, at: int) -> int:
+        """The first byte from `at` on at which a group's chunk begins with a sound head; the file's end for none."""
+        end, tries = self.header.total_bytes, MOST_TRIES
+        while at < end and tries:
+            self._file.seek(at)
+            block = self._file.read(_BLOCK_BYTES)
+            place = block.find(bits.GROUP)
+            if place < 0:
+                at += max(len(block) - len(bits.GROUP) + 1, 1)
+                continue
+            try:
+                bits.read_chunk_head(self._file, at + place, end)
+            except ArchiveError:
+                at, tries = at + place + 1, tries - 1
+                continue
+            return at + place
+        return end
 
     def _most_others(self) -> int:
         return OTHERS_A_FRAME * self.header.frames + MORE_OTHERS
@@ -189,8 +219,9 @@ class Container:
 
     def _gaps(self) -> list[tuple[int, int]]:
         """Stretches of the file that the index does not list."""
-        starts = [self._after_index, *(group.end for group in self.groups)]
-        ends = [*(group.colours.offset for group in self.groups), self.header.total_bytes]
+        groups = [group for group in self.groups if group.colours.offset != _NOWHERE]
+        starts = [self._after_index, *(group.end for group in groups)]
+        ends = [*(group.colours.offset for group in groups), self.header.total_bytes]
         return [(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
 
     def other_faults(self) -> Iterator[str]:

@@ -233,6 +233,36 @@ def test_without_its_index_every_frame_is_still_there(archive, chunks, tmp_path)
     assert verdict.lost_frames == ()
 
 
+def test_without_its_index_and_a_head_the_other_groups_are_found(archive, chunks, tmp_path):
+    """The head of group 2 is gone as well, and with it how long it is: 3 leans on it, 0, 1 and 4 are found."""
+    data = bytearray(archive.read_bytes())
+    index = next(chunk for chunk in chunks if chunk.kind == bits.INDEX)
+    data[index.offset + 30] ^= 4
+    data[group_chunk(chunks, 2).offset + 9] ^= 1
+    with Archive(archive) as whole, Archive(written(tmp_path, bytes(data))) as opened:
+        for number in (1001, 1002, 1005):
+            assert np.array_equal(opened.frame(number), whole.frame(number))
+        for number in (1003, 1004):
+            with pytest.raises(DamagedArchiveError, match="group 2"):
+                opened.frame(number)
+        assert opened.verify().lost_frames == (1003, 1004)
+
+
+def test_a_search_for_groups_comes_to_an_end(archive, chunks, tmp_path):
+    """Behind a damaged index nothing but beginnings of heads."""
+    data = bytearray(archive.read_bytes())
+    index = next(chunk for chunk in chunks if chunk.kind == bits.INDEX)
+    data[index.offset + 30] ^= 4
+    data[index.end :] = (bits.GROUP * len(data))[: len(data) - index.end]
+    for times in (1, 300):
+        more = data + bits.GROUP * (times * 1000)
+        struct.pack_into("<Q", more, 32, len(more))
+        head = bytes(more[32 : 32 + struct.unpack_from("<I", data, 24)[0]])
+        more[16 : 16 + len(head) + 20] = bits.pack_chunk(bits.HEAD, 0, head)
+        with pytest.raises(DamagedArchiveError, match="no group is found"):
+            Archive(written(tmp_path, bytes(more)))
+
+
 def test_forged_payloads_with_right_checksums(archive, chunks, tmp_path):
     """Behind the checksums: a named error or a picture, never another exception."""
     data = archive.read_bytes()
