@@ -109,6 +109,23 @@ def check_encode(request: EncodeRequest) -> None:
         find_sequence(request.source)
     elif not path.is_file():
         raise MissingInputError(f"{request.source} does not exist", "check the name", file=request.source)
+    _check_company(request)
+
+
+def _check_company(request: EncodeRequest) -> None:
+    """What goes along with the pictures. Raises InputError, UsageError."""
+    from mapreel.core.media.palettes import load_palette
+    from mapreel.core.nirvana.metadata import Timecode
+
+    for maps in (request.labels, request.instances):
+        if maps is not None:
+            find_sequence(maps)
+    if request.recipe is not None and not Path(request.recipe).is_file():
+        raise MissingInputError(f"the recipe {request.recipe} is not there", "check the name", file=request.recipe)
+    if request.palette is not None:
+        load_palette(request.palette)
+    if request.timecode is not None:
+        Timecode.parse(request.timecode)
 
 
 def check_archive(request: DecodeRequest | VerifyRequest) -> None:

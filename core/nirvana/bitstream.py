@@ -68,7 +68,7 @@ def limit(what: str, value: int, most: int) -> None:
         raise unsupported(f"the archive claims a {what} of {value} (1 to {most} can be read)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Where a chunk lies: `offset` is that of its head."""
 

@@ -19,8 +19,9 @@ from mapreel.core.nirvana.header import GroupChunks
 from mapreel.core.nirvana.profile import PictureShape, profile_named
 
 MAX_SETTINGS_BYTES = 1 << 16
-OTHERS_A_FRAME = 8  # optional chunks that a reader walks over, for each frame: an end to the time that opening takes
+OTHERS_A_FRAME = 2  # optional chunks that a reader walks over, for each frame: an end to the time that opening takes
 MORE_OTHERS = 1024
+MOST_FAULTS = 1000
 MOST_TRIES = 10_000  # places that look like the head of a group and are none: an end to a search without index
 _BLOCK_BYTES = 1 << 16
 _NOWHERE = 0  # where no chunk can begin
@@ -106,7 +107,7 @@ class Container:
             index = self._chunk(at, bits.INDEX, 0, file_bytes)
             self.groups = heads.unpack_index(self.payload(index), self.header, index.end)
         except DamagedArchiveError as error:
-            self.faults.append(str(error))
+            self._note(str(error))
             self.groups = self._walk(self._after_index)
         self._list_others()
 
@@ -191,6 +192,10 @@ class Container:
             return at + place
         return end
 
+    def _note(self, fault: str) -> None:
+        if len(self.faults) < MOST_FAULTS:
+            self.faults.append(fault)
+
     def _most_others(self) -> int:
         return OTHERS_A_FRAME * self.header.frames + MORE_OTHERS
 
@@ -208,13 +213,13 @@ class Container:
                 except UnsupportedArchiveError:
                     raise
                 except ArchiveError as error:
-                    self.faults.append(str(error))
+                    self._note(str(error))
                     break  # where the next one begins is not known
                 self._all_others.append(chunk)
                 if chunk.kind in bits.KNOWN:  # the index knows of no such group, or it is one too many
-                    self.faults.append(str(bits.damaged(chunk.name, "it stands where none should")))
+                    self._note(str(bits.damaged(chunk.name, "it stands where none should")))
                 if self.others.setdefault((chunk.kind, chunk.number), chunk) is not chunk:
-                    self.faults.append(str(bits.damaged(chunk.name, "it stands there twice")))
+                    self._note(str(bits.damaged(chunk.name, "it stands there twice")))
                 at = chunk.end
 
     def _gaps(self) -> list[tuple[int, int]]:

@@ -137,6 +137,23 @@ def test_what_is_no_archive(warm_mapreel, plates, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--timecode", "1:2:3"),
+        ("--labels", "nowhere"),
+        ("--recipe", "none.json"),
+        ("--palette", "nobody"),
+        ("--depth", "9"),
+        ("--tag", "shot"),
+    ],
+)
+def test_what_cannot_go_along_takes_no_name(warm_mapreel, plates, tmp_path, options):
+    run = warm_mapreel("archive", "encode", plates, tmp_path / "x.nirv", *options)
+    refused(run, "")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("local", [(), ("--local",)])
 @pytest.mark.parametrize("options", [("--bpp", "0.5"), ("--size", "2"), ("--profile", "reel")])
 def test_what_no_encode_can_do_takes_no_name_and_no_place_in_the_queue(warm_mapreel, plates, tmp_path, options, local):
