@@ -152,7 +152,20 @@ def info(archive: Archive, as_json: Json = False) -> None:
     request = VerifyRequest(archive=absolute(archive))
     check_archive(request)
     data = _header(Path(request.archive))
-    Console(json=as_json).result(data, table([[name.replace("_", " "), str(value)] for name, value in data.items()]))
+    told = {name: value for name, value in data.items() if value not in (None, (), {}, "")}
+    Console(json=as_json).result(data, table([[name.replace("_", " "), _told(value)] for name, value in told.items()]))
+
+
+def _told(value: Any) -> str:
+    """A value of `info` for people: numbers short, lists and names with commas, the rest of what is long left out."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, tuple):
+        return ", ".join(map(_told, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = ", ".join(f"{name} {_told(each)}" for name, each in value.items()) if isinstance(value, dict) else str(value)
+    return text if len(text) <= 200 else f"{text[:200]} …"
 
 
 def _header(path: Path) -> dict[str, Any]:

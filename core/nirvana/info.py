@@ -16,7 +16,7 @@ from mapreel.core.nirvana.samples import SampleFormat
 class ArchiveInfo:
     """What an archive says of itself, and what it costs."""
 
-    version: int
+    format_version: int
     numbers: tuple[int, ...]
     height: int
     width: int
@@ -46,7 +46,7 @@ def archive_info(container: Container) -> ArchiveInfo:
     notes = read_notes(container, faults)
     half = form.samples is SampleFormat.HALF
     return ArchiveInfo(
-        version=head.version,
+        format_version=head.version,
         numbers=container.numbers,
         height=head.height,
         width=head.width,

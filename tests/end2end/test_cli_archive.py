@@ -57,7 +57,7 @@ def test_info_says_what_is_in_it(warm_mapreel, archive):
     data = warm_mapreel("archive", "info", archive, "--json").data
     assert (data["frames"], data["numbers"], data["width"], data["height"]) == (3, "1001-1003", 48, 32)
     assert data["file_bytes"] == archive.stat().st_size
-    assert (data["version"], data["depth"], data["alpha"], data["faults"]) == (2, "8", False, [])
+    assert (data["format_version"], data["depth"], data["alpha"], data["faults"]) == (2, "8", False, [])
     assert data["provenance"]["tool"] == "mapreel"
     assert "numbers" in warm_mapreel("archive", "info", archive).stdout
 

@@ -475,7 +475,7 @@ def test_golden_files(name):
         form = opened.header.pictures
         crcs = tuple(opened.symbols_crc(group, plane) for group in range(2) for plane in range(form.planes))
         assert opened.verify().whole
-        assert opened.info.version == int(name[-1])
+        assert opened.info.format_version == int(name[-1])
         pictures = np.stack([picture for _, picture in opened.frames()])
     assert crcs == GOLDEN[name]
     expected = np.load(path.with_suffix(".npy"))
