@@ -9,8 +9,6 @@ import pytest
 
 from mapreel.core.media.images import write_png
 
-OURS = ("--psnr", "12")
-
 
 @pytest.fixture
 def shot(tmp_path):
@@ -24,26 +22,41 @@ def shot(tmp_path):
 
 
 def test_side_by_side(warm_mapreel, shot, tmp_path):
-    words = ["--source", shot, "--frames", "1001-1003", "--crop", "64x32", *OURS, "--crf", "8,24", "--at", "38"]
+    words = ["--source", shot, "--frames", "1001-1003", "--crop", "64x32", "--crf", "8,24", "--at", "35"]
     plot = tmp_path / "curves.png"
-    run = warm_mapreel("bench", "archive", *words, "--codecs", "nirvana,x264-444,x265-444", "--plot", plot, "--json")
+    run = warm_mapreel("bench", "archive", *words, "--codecs", "x264,x264-444", "--plot", plot, "--json")
     assert run.code == 0, run.stderr
     found = run.data["archive"]
     assert (found["clip"]["frames"], found["clip"]["width"], found["clip"]["height"]) == (3, 64, 32)
-    for codec, figures in found["codecs"].items():
+    for figures in found["codecs"].values():
+        assert len(figures["points"]) == 2
         for point in figures["points"]:
-            assert point["bits_per_pixel"] == pytest.approx(8 * point["bytes"] / (3 * 64 * 32))
-            assert point["psnr_db"] >= point["psnr_db_worst_frame"] > 10
-            assert point["encode_frames_per_second"] == pytest.approx(3 / point["encode_seconds"])
-            assert point["decode_peak_mb"] > 20
-        assert len(figures["points"]) == (1 if codec == "nirvana" else 2)
-    assert found["codecs"]["nirvana"]["iteration"]["flop"] > 1e6
-    assert set(found["bd_rate"]["x265-444"]) == {"x264-444"}
-    assert abs(found["bd_rate"]["x265-444"]["x264-444"]) < 1.5
-    assert found["bits_at"]["x264-444"]["38"] > 0
+            check(point)
+    assert set(found["bd_rate"]["x264-444"]) == {"x264"}
+    assert set(found["bits_at"]["x264-444"]) == {"35"}
     drawn = cv2.imread(str(plot))
     assert drawn is not None
     assert drawn.std() > 5
+
+
+def check(point):
+    """Figures of three frames of 64 x 32 px belong together."""
+    assert point["bits_per_pixel"] == pytest.approx(8 * point["bytes"] / (3 * 64 * 32))
+    assert point["psnr_db"] >= point["psnr_db_worst_frame"] > 10
+    assert point["encode_frames_per_second"] == pytest.approx(3 / point["encode_seconds"])
+    assert point["decode_cpu_seconds"] > 0
+    assert point["decode_peak_mb"] is None or point["decode_peak_mb"] > 20
+
+
+def test_our_profiles(warm_mapreel, shot):
+    words = ["--source", shot, "--frames", "1001-1003", "--crop", "64x32", "--psnr", "12", "--codecs", "nirvana"]
+    run = warm_mapreel("bench", "archive", *words, "--json")
+    assert run.code == 0, run.stderr
+    found = run.data["archive"]["codecs"]["nirvana"]
+    assert [point["target_db"] for point in found["points"]] == [12.0]
+    check(found["points"][0])
+    assert found["iteration"]["flop"] > 1e6
+    assert found["iteration"]["pixels"] == 3 * 64 * 32
 
 
 def test_what_cannot_be_encoded_is_said_and_the_rest_is_measured(warm_mapreel, shot):
@@ -52,13 +65,6 @@ def test_what_cannot_be_encoded_is_said_and_the_rest_is_measured(warm_mapreel, s
     assert run.code == 0, run.stderr
     assert "cannot be 4:2:0" in run.stdout
     assert "x264-444  crf 20" in run.stdout
-
-
-def test_an_encode_that_takes_too_long_is_given_up(warm_mapreel, shot):
-    words = ["--source", shot, "--psnr", "60", "--preset", "best", "--limit", "1", "--codecs", "nirvana"]
-    run = warm_mapreel("bench", "archive", *words)
-    assert run.code == 0, run.stderr
-    assert "given up after" in run.stdout
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ import pytest
 
 from mapreel.core.benchmarks_archive import _bits, _ratios, _time
 from mapreel.core.benchmarks_archive_clip import parse_size
+from mapreel.core.benchmarks_archive_codecs import _Watched
 from mapreel.core.commands.bench_archive import _codecs, _numbers, _presets, archive_lines
-from mapreel.core.contract.errors import UsageError
+from mapreel.core.contract.errors import CancelledError, UsageError
+from mapreel.core.contract.progress import Progress
 
 
 def point(psnr_db, bits_per_pixel, seconds=1.0, **setting):
@@ -81,3 +83,13 @@ def test_lists_of_options():
     for wrong in (lambda: _numbers("--psnr", "x"), lambda: _numbers("--crf", "99", most=51), lambda: _presets("x")):
         with pytest.raises(UsageError):
             wrong()
+
+
+def test_the_time_limit_stops_an_encode_and_knows_how_far_it_was():
+    shown = []
+    within, over = _Watched(shown.append, 60.0), _Watched(shown.append, -1.0)
+    within.check()
+    over.report(Progress(7, 24, "encode"))
+    with pytest.raises(CancelledError):
+        over.check()
+    assert over.done == shown[0].done == 7
