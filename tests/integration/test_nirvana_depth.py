@@ -133,6 +133,18 @@ def test_scene_linear_to_other_files(lit, tmp_path):
     assert len(list(read_movie(tmp_path / "shown.mp4"))) == 1
 
 
+def test_one_pixel_with_alpha(tmp_path):
+    source, out = tmp_path / "one", tmp_path / "one.nirv"
+    source.mkdir()
+    write_exr(source / "1.exr", np.full((1, 1, 4), 3.0, np.float16), channels=("R", "G", "B", "A"))
+    encode(source, out)
+    with Archive(out) as archive:
+        assert archive.frame(1).shape == archive.frame(1, scale=8).shape == (1, 1, 4)
+        assert archive.verify().whole
+    decode(out, tmp_path / "take")
+    assert read_plate(tmp_path / "take" / "0001.exr").shape == (1, 1, 4)
+
+
 def test_a_depth_that_the_source_has_not(lit, deep, tmp_path):
     for source, depth in ((lit, "10"), (deep, "half")):
         with pytest.raises(UsageError):
