@@ -37,6 +37,9 @@ def encode(
     size: Annotated[float | None, typer.Option(metavar="MB", help="Aim at this file size.")] = None,
     preset: Annotated[Preset, typer.Option(help="How long the encode may take.")] = Preset.GOOD,
     profile: Annotated[str, typer.Option(metavar="nirvana|reel", help="Which codec.")] = "nirvana",
+    intra: Annotated[
+        int | None, typer.Option(metavar="N", help="Each Nth group of frames stands alone: bounds what a seek costs.")
+    ] = None,
     depth: Annotated[
         str | None, typer.Option(metavar="8|10|12|16|half", help="Bits a channel; the source's own when left out.")
     ] = None,
@@ -72,6 +75,7 @@ def encode(
         psnr_db=psnr,
         bits_per_pixel=bpp,
         size_mb=size,
+        intra=intra,
         depth=depth,
         colour_space=colour_space,
         alpha=alpha,

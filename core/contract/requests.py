@@ -193,6 +193,7 @@ class EncodeRequest(Request):
     depth: bits a channel (8, 10, 12, 16) or half, as the source has them when left out. alpha: keep it where there is
     one. labels, instances: maps that go along, losslessly; palette: NAME or file, the names of their ids. recipe: a
     JSON file that goes along. timecode: HH:MM:SS:FF of the first frame. tags: names and texts. dated: note the day.
+    intra: groups from one that stands alone to the next; the codec's own choice when left out.
     """
 
     kind: ClassVar[str] = "encode"
@@ -216,9 +217,12 @@ class EncodeRequest(Request):
     timecode: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
     dated: bool = False
+    intra: int | None = None
 
     def _check(self) -> None:
         _check_frames(self.frames)
+        bounded = self.intra is None or 1 <= self.intra <= 4096
+        _need(bounded, f"intra is {self.intra}", "give a number of groups from 1 to 4096")
         known = self.depth is None or self.depth in DEPTHS
         _need(known, f"a depth of {str(self.depth)[:20]} is unknown", f"use one of {', '.join(DEPTHS)}")
         space = self.colour_space

@@ -48,7 +48,9 @@ def run_encode(request: EncodeRequest, take: Path, ctx: JobContext) -> dict[str,
     started = time.monotonic()
     source = open_source(request, ctx.check)
     maps = open_kept_maps(request, source.numbers)
+    intra = {} if request.intra is None else {"intra_interval": request.intra}
     settings = EncodeSettings(
+        **intra,
         fit=PRESETS[request.preset.value],
         fps=exact_rate(request.fps),
         psnr_db=request.psnr_db,

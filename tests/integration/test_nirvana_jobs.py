@@ -190,6 +190,19 @@ def test_a_damaged_group_costs_its_own_frames(half_lost, tmp_path):
         )
 
 
+def test_intra_groups_bound_what_is_lost(shot, tmp_path):
+    out = tmp_path / "intra.nirv"
+    encode(shot, out, intra=1)
+    with Archive(out) as archive:
+        assert archive.info.intra_interval == 1
+        at = archive.container.groups[0].colours.offset + 40
+    data = bytearray(out.read_bytes())
+    data[at] ^= 8
+    out.write_bytes(data)
+    with pytest.raises(FramesLostError, match=r"3 frames \(1001-1003\)"):
+        decoding.run_decode(DecodeRequest(archive=str(out), out=str(tmp_path / "x")), tmp_path / "x", Listens())
+
+
 def test_a_movie_holds_what_was_before_a_lost_frame(half_lost, tmp_path):
     movie = tmp_path / "half.mp4"
     with pytest.raises(FramesLostError, match="holds the frame before"):

@@ -29,7 +29,7 @@ def test_what_earlier_versions_sent_is_read():
 def test_new_fields_come_back():
     encode = EncodeRequest(
         source="/a", out="/b.nirv", depth="half", colour_space="ACEScg", alpha=False, labels="/l", instances="/i",
-        palette="street", recipe="/r.json", timecode="01:00:00:00", tags=(("shot", "sh010"),), dated=True,
+        palette="street", recipe="/r.json", timecode="01:00:00:00", tags=(("shot", "sh010"),), dated=True, intra=4,
     )  # fmt: skip
     assert request_from_json(encode.to_json()) == encode
     assert {path for _, path in encode.paths()} == {"/a", "/b.nirv", "/l", "/i", "/r.json"}
@@ -43,6 +43,8 @@ def test_new_fields_come_back():
     "fields",
     [
         {"depth": "9"},
+        {"intra": 0},
+        {"intra": 5000},
         {"colour_space": ""},
         {"colour_space": "x" * 65},
         {"colour_space": "a\nb"},
