@@ -39,7 +39,8 @@ def block_means(frames: npt.NDArray[np.uint8]) -> Means:
 
 def picture_means(samples: Samples, form: PictureFormat) -> Means:
     """Block means of samples [T, H, W, 3 or 4] -> [T or 2 T, …]: those of the colours, then those of alpha."""
-    return np.concatenate([block_means(form.eight_bits(samples, plane)) for plane in range(form.planes)])
+    shown = ((samples[frame : frame + 1], plane) for plane in range(form.planes) for frame in range(len(samples)))
+    return np.concatenate([block_means(form.eight_bits(picture, plane)) for picture, plane in shown])
 
 
 def pack_means(means: Means) -> bytes:

@@ -63,6 +63,8 @@ class PictureFormat:
 
     def codes(self, samples: Samples, plane: int = 0) -> Codes:
         """Samples [..., 3 or 4] of a plane as codes [..., 3] float32 in 0..1; alpha is repeated."""
+        if samples.ndim > 3:  # picture by picture: the shaper is worked out in double precision
+            return np.stack([self.codes(picture, plane) for picture in samples])
         part = samples[..., :3] if plane == 0 else samples[..., 3:4].repeat(3, axis=-1)
         if self.samples is not SampleFormat.HALF:
             return part.astype(np.float32) / np.float32(self.samples.peak)
