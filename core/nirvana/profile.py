@@ -119,12 +119,8 @@ def _describe_nirvana(settings: bytes, shape: PictureShape) -> dict[str, int | f
     return {"latents": network.latents, "other_parameters": network.other_parameters}
 
 
-PROFILES: Mapping[int, Profile] = MappingProxyType(
-    {
-        profile.number: profile
-        for profile in (Profile(number=1, name="nirvana", open=_open_nirvana, describe=_describe_nirvana),)
-    }
-)
+_CODECS = (Profile(number=1, name="nirvana", open=_open_nirvana, describe=_describe_nirvana),)
+PROFILES: Mapping[int, Profile] = MappingProxyType({profile.number: profile for profile in _CODECS})
 
 
 def profile_named(name: str) -> Profile:

@@ -205,15 +205,3 @@ def test_a_second_archive_is_a_new_take_and_survives_a_kill(warm_mapreel, archiv
     second = archive.with_name("shot_v002.nirv")
     assert run.stdout.splitlines()[-1] == str(second)
     assert archive.read_bytes() == before == second.read_bytes()
-
-
-def test_bench_measures_the_archive_itself(warm_mapreel, plates):
-    """Its PSNR and size are those of the decoded file, not what the encoder says."""
-    run = warm_mapreel("bench", "archive", "--source", plates, "--json")
-    assert run.code == 0, run.stderr
-    found = run.data["archive"]
-    assert (found["frames"], found["width"], found["height"]) == (3, 48, 32)
-    assert found["bits_per_pixel"] == pytest.approx(8 * found["bytes"] / (3 * 48 * 32))
-    assert 10 < found["psnr_db"] < 100
-    assert found["encode_seconds"] > 0
-    assert found["decode_seconds"] > 0

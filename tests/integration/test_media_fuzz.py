@@ -11,6 +11,7 @@ import pytest
 
 SCRIPT = """
 import random, resource, sys
+from fractions import Fraction
 from pathlib import Path
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from mapreel.core.media.images import picture_size, read_color, read_color_float
 from mapreel.core.media.labels import read_label_map
 from mapreel.core.media.motion import read_motion
 from mapreel.core.media.movies import MovieWriter, movie_info, read_movie
+from mapreel.core.media.plates import exr_attributes, plate_facts, read_plate
 
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
@@ -29,9 +31,18 @@ write_png(folder / "label.png", noise[..., 0] % 12)
 write_exr(folder / "color.exr", noise / 255.0)
 write_exr(folder / "motion.exr", noise[..., :2] / 16.0 - 8, channels=("motion.X", "motion.Y"))
 cv2.imwrite(str(folder / "color.jpg"), noise)
+deep = np.dstack([noise, noise[..., :1]])
+told = exr_attributes("ACEScg", Fraction(2), Fraction(24), "01:00:00:00")
+write_png(folder / "plate.png", deep.astype(np.uint16) * 257)
+write_exr(folder / "plate.exr", deep / 16.0 - 2, channels=("R", "G", "B", "A"), attributes=told)
+
+def plate(path, frame=None):
+    plate_facts(path, frame=frame)
+    return read_plate(path, frame=frame)
+
 readers = {
     "color.png": read_color, "label.png": read_label_map, "color.exr": read_color_float, "motion.exr": read_motion,
-    "color.jpg": read_color,
+    "color.jpg": read_color, "plate.png": plate, "plate.exr": plate,
 }
 lies = [b"\\xff\\xff\\xff\\x7f", b"\\0\\0\\0\\x80", b"\\xff\\xff\\xff\\xff", b"\\0\\0\\xea\\x60", b"\\0\\0\\0\\0"]
 
@@ -96,7 +107,7 @@ def test_broken_files_never_crash_a_reader(tmp_path):
     assert done.returncode == 0, f"ended with {done.returncode}: {done.stdout}\n{done.stderr[-2000:]}"
     assert done.stderr == ""  # libraries that talk would spoil the progress lines
     results = {name: tuple(map(int, numbers)) for name, *numbers in map(str.split, done.stdout.splitlines())}
-    assert len(results) == 6
+    assert len(results) == 8
     assert all(sum(numbers) == count for numbers in results.values())
     for name in ("color.png", "label.png"):  # every byte of a PNG is under a checksum: never another picture
         same, other, refused = results[name]
