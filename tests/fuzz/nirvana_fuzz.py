@@ -302,17 +302,18 @@ def child(path, folder, seed, first, last, every_byte):
             os.pwrite(at.fileno(), f"{number:12}".encode(), 0)
             signal.setitimer(signal.ITIMER_PROF, CPU_LIMIT_S)  # SIGPROF ends the process, whatever it is in
             Path("/proc/self/clear_refs").write_text("5")  # the peak of memory is that of this case
+            why = ""
             try:
                 kind, outcome = bench.outcome(number)
             except Exception as error:  # noqa: BLE001 - that is what is looked for
                 kind, outcome = bench.case(number)[1], "exception"
-                say({"case": number, "error": f"{type(error).__name__}: {error}"[:300]})
+                why = f"{type(error).__name__}: {error}"[:300]
             if peak_kb() > RESIDENT_LIMIT_KB:
                 outcome = "memory"
             counts[f"{kind} {outcome}"] += 1
             if outcome in FAULTS:
                 (Path(folder) / f"fault{number}.nirv").write_bytes(bench.case(number)[0])
-                say({"case": number, "kind": kind, "outcome": outcome})
+                say({"case": number, "kind": kind, "outcome": outcome, "error": why})
             if (number - first) % 50 == 49:
                 say({"counts": counts})
                 counts = collections.Counter()
