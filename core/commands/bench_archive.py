@@ -155,7 +155,7 @@ def _bits_lines(found: dict[str, Any]) -> list[str]:
 
 
 def _rate_lines(found: dict[str, Any]) -> list[str]:
-    names = list(dict.fromkeys(name for rates in found["bd_rate"].values() for name in rates))
+    names = [name for name in found["codecs"] if any(name in rates for rates in found["bd_rate"].values())]
     rows = [["BD-rate against", *names]]
     for codec, rates in found["bd_rate"].items():
         rows.append([codec, *(_shown(rates.get(name), "{:+.1%}") for name in names)])
