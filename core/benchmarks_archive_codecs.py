@@ -100,10 +100,13 @@ def encode(job: Job, clip: Clip, show: Show) -> dict[str, Any]:
 
 
 def _settings(job: Job, clip: Clip) -> Any:
+    """Those that `archive encode` makes of the same words: the kind of `fit` is the profile."""
     from mapreel.core.nirvana.config import PRESETS
     from mapreel.core.nirvana.encode import EncodeSettings
+    from mapreel.core.nirvana.reel.encode import PRESETS as REEL_PRESETS
 
-    return EncodeSettings(fit=PRESETS[job["preset"]], fps=clip.fps, psnr_db=job["psnr_db"])
+    fit = (REEL_PRESETS if job["codec"] == "reel" else PRESETS)[job["preset"]]
+    return EncodeSettings(fit=fit, fps=clip.fps, psnr_db=job["psnr_db"])
 
 
 def _encode_conventional(encoder: str, form: str, pixels: str, crf: int, clip: Clip, file: str) -> None:

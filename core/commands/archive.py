@@ -36,7 +36,7 @@ def encode(
     bpp: Annotated[float | None, typer.Option(metavar="X", help="Aim at so many bits a pixel.")] = None,
     size: Annotated[float | None, typer.Option(metavar="MB", help="Aim at this file size.")] = None,
     preset: Annotated[Preset, typer.Option(help="How long the encode may take.")] = Preset.GOOD,
-    profile: Annotated[str, typer.Option(metavar="nirvana|reel", help="Which codec.")] = "nirvana",
+    profile: Annotated[str, typer.Option(metavar="reel|nirvana", help="Which codec.")] = "reel",
     intra: Annotated[
         int | None, typer.Option(metavar="N", help="Each Nth group of frames stands alone: bounds what a seek costs.")
     ] = None,

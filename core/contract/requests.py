@@ -202,7 +202,7 @@ class EncodeRequest(Request):
     out: str
     frames: str | None = None
     fps: float = 24.0
-    profile: str = "nirvana"
+    profile: str = "reel"
     preset: Preset = Preset.GOOD
     psnr_db: float | None = None
     bits_per_pixel: float | None = None

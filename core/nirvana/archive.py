@@ -16,7 +16,7 @@ from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana.container import Container
 from mapreel.core.nirvana.info import ArchiveInfo, archive_info
 from mapreel.core.nirvana.labels import Ids, unpack_ids
-from mapreel.core.nirvana.means import TOLERANCE, picture_means, steps_away, unpack_means
+from mapreel.core.nirvana.means import TOLERANCE, every_nth, picture_means, steps_away, unpack_means
 from mapreel.core.nirvana.metadata import read_notes
 from mapreel.core.nirvana.pictures import decode_samples
 from mapreel.core.nirvana.profile import WHOLE, GroupDecoder, State, View, profile_named
@@ -69,8 +69,13 @@ class Archive:
         self._kept: tuple[int, View, dict[int, Samples]] = (-1, WHOLE, {})  # group, view, its frames by place in it
         self._expected: frozenset[int] = frozenset()  # indices
         profile = profile_named(self.header.profile)
+        self._means_every = profile.means_every
         shape = self.container.shape
-        self._chains = [_Chain(profile.open(settings, shape)) for settings in self.container.settings]
+        try:
+            self._chains = [_Chain(profile.open(settings, shape)) for settings in self.container.settings]
+        except BaseException:
+            self.container.close()
+            raise
 
     def __enter__(self) -> Archive:
         return self
@@ -264,10 +269,12 @@ class Archive:
             if chunks.means is None:
                 return None, False
             payload = self.container.payload(chunks.means)
-            stored = unpack_means(payload, group, len(pictures) * head.pictures.planes, head.height, head.width)
+            stored = unpack_means(
+                payload, group, len(pictures) * head.pictures.planes, head.height, head.width, self._means_every
+            )
         except ArchiveError as error:
             return str(error), False
-        away = steps_away(picture_means(pictures, head.pictures), stored)
+        away = steps_away(every_nth(picture_means(pictures, head.pictures), self._means_every), stored)
         if away > TOLERANCE:
             other = f"group {group} decodes to other pictures than where it was written"
             return f"{other} (a block is {away} or more steps away).", True

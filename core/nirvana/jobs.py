@@ -28,6 +28,7 @@ from mapreel.core.nirvana.config import PRESETS
 from mapreel.core.nirvana.encode import EncodeSettings, encode
 from mapreel.core.nirvana.labels import pack_ids
 from mapreel.core.nirvana.metadata import MAX_RECIPE_BYTES, Notes, Timecode
+from mapreel.core.nirvana.reel.encode import PRESETS as REEL_PRESETS
 from mapreel.core.nirvana.samples import PictureFormat, Samples
 from mapreel.core.nirvana.source import PlateSource, open_source
 from mapreel.core.nirvana.supported import refuse_encode
@@ -51,9 +52,10 @@ def run_encode(request: EncodeRequest, take: Path, ctx: JobContext) -> dict[str,
     intra = {} if request.intra is None else {"intra_interval": request.intra}
     settings = EncodeSettings(
         **intra,
-        fit=PRESETS[request.preset.value],
+        fit=(REEL_PRESETS if request.profile == "reel" else PRESETS)[request.preset.value],
         fps=exact_rate(request.fps),
         psnr_db=request.psnr_db,
+        most_bytes=most_bytes(request, source),
         pictures=source.form,
         notes=notes_of(request, source).chunks(),
     )
@@ -68,6 +70,16 @@ def run_encode(request: EncodeRequest, take: Path, ctx: JobContext) -> dict[str,
     if request.psnr_db is not None and isinstance(psnr_db, float):
         result["psnr_target_met"] = psnr_db >= request.psnr_db
     return {"archive": str(take), "profile": request.profile, "preset": request.preset.value, **result}
+
+
+def most_bytes(request: EncodeRequest, source: PlateSource) -> int | None:
+    """What the archive may weigh, of the size or the bits a pixel that are asked for; None: neither is."""
+    if request.size_mb is not None:
+        return int(request.size_mb * 1e6)
+    if request.bits_per_pixel is None:
+        return None
+    height, width = source.size
+    return int(request.bits_per_pixel * height * width * len(source.numbers) / 8)
 
 
 def notes_of(request: EncodeRequest, source: PlateSource) -> Notes:

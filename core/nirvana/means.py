@@ -9,8 +9,6 @@ at half the bits (a twentieth of a bit a pixel; the mean itself, predicted from 
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
@@ -43,23 +41,28 @@ def picture_means(samples: Samples, form: PictureFormat) -> Means:
     return np.concatenate([block_means(form.eight_bits(picture, plane)) for picture, plane in shown])
 
 
-def pack_means(means: Means) -> bytes:
-    """The means modulo 8, three bits each: the table, then the range-coded remainders, frame by frame, row by row."""
+def every_nth(means: Means, every: int) -> Means:
+    """Every so many blocks, counted frame by frame, row by row -> [n]."""
+    return means.reshape(-1)[::every]
+
+
+def pack_means(means: Means, every: int = 1) -> bytes:
+    """Means of every so many blocks modulo 8: the table, then the range-coded remainders in the order of blocks."""
     encoder = SymbolEncoder()
-    table = encoder.put(means % MODULUS)
+    table = encoder.put(every_nth(means, every) % MODULUS)
     return table + encoder.finish()
 
 
-def unpack_means(payload: bytes, number: int, frames: int, height: int, width: int) -> Means:
-    """Remainders [frames, ceil(height / 8), ceil(width / 8)]; raises DamagedArchiveError when that cannot be."""
+def unpack_means(payload: bytes, number: int, frames: int, height: int, width: int, every: int = 1) -> Means:
+    """Remainders [n] of every so many blocks; raises DamagedArchiveError when that cannot be."""
     where = chunk_name(MEANS, number)
     reader = ByteReader(payload, where)
     table = ProbabilityTable.read(reader)
     if not 0 <= table.low <= table.low + len(table.counts) - 1 < MODULUS:
         raise reader.fail("remainders that there are not")
-    shape = (frames, -(-height // BLOCK_PX), -(-width // BLOCK_PX))
+    blocks = frames * -(-height // BLOCK_PX) * -(-width // BLOCK_PX)
     decoder = SymbolDecoder(reader.take(reader.left), where)
-    means = decoder.get(table, math.prod(shape)).reshape(shape)
+    means = decoder.get(table, -(-blocks // every))
     decoder.finish()
     return means
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mapreel.core.nirvana.bitstream import unsupported
+from mapreel.core.nirvana.bitstream import damaged, unsupported
 
 if TYPE_CHECKING:
     import torch
@@ -104,6 +104,7 @@ class Profile:
     name: str
     open: Callable[[bytes, PictureShape], GroupDecoder]
     describe: Callable[[bytes, PictureShape], dict[str, int | float | str]]
+    means_every: int = 1  # one block in so many has its mean stored
 
 
 def _open_nirvana(settings: bytes, shape: PictureShape) -> GroupDecoder:
@@ -119,7 +120,27 @@ def _describe_nirvana(settings: bytes, shape: PictureShape) -> dict[str, int | f
     return {"latents": network.latents, "other_parameters": network.other_parameters}
 
 
-_CODECS = (Profile(number=1, name="nirvana", open=_open_nirvana, describe=_describe_nirvana),)
+def _open_reel(settings: bytes, shape: PictureShape) -> GroupDecoder:
+    from mapreel.core.nirvana.reel.decode import ReelDecoder
+
+    return ReelDecoder.from_settings(settings, shape)
+
+
+def _describe_reel(settings: bytes, shape: PictureShape) -> dict[str, int | float | str]:
+    if shape.group_frames > 1 and shape.group_frames * shape.height * shape.width > _MAX_REEL_GROUP_PX:
+        raise unsupported("its groups of frames are larger than this Mapreel reads")
+    if len(settings) != _FINGERPRINT_BYTES:
+        raise damaged("the settings", "they name no prior network")
+    return {"prior": settings.hex()}
+
+
+_FINGERPRINT_BYTES = 8  # of the prior network that an archive of profile reel starts from
+_MAX_REEL_GROUP_PX = 1 << 25  # a short file cannot ask for much memory
+REEL_MEANS_EVERY = 127
+_CODECS = (
+    Profile(number=1, name="nirvana", open=_open_nirvana, describe=_describe_nirvana),
+    Profile(number=2, name="reel", open=_open_reel, describe=_describe_reel, means_every=REEL_MEANS_EVERY),
+)
 PROFILES: Mapping[int, Profile] = MappingProxyType({profile.number: profile for profile in _CODECS})
 
 

@@ -11,11 +11,9 @@ from mapreel.core.contract.takes import is_file_take
 
 
 def refuse_encode(request: EncodeRequest) -> None:
-    """Raises UsageError for profiles other than nirvana and for targets in bits or megabytes."""
-    if request.profile != "nirvana":
-        raise UsageError(f"the profile “{request.profile}” cannot be encoded yet", "use the profile nirvana")
-    if request.bits_per_pixel is not None or request.size_mb is not None:
-        raise UsageError("profile nirvana cannot aim at a size", "give --psnr or a preset in place of --bpp or --size")
+    """Raises UsageError for targets in bits or megabytes that the paper's profile cannot aim at."""
+    if request.profile == "nirvana" and (request.bits_per_pixel is not None or request.size_mb is not None):
+        raise UsageError("profile nirvana cannot aim at a size", "use --profile reel, or give --psnr or a preset")
 
 
 def refuse_decode(request: DecodeRequest) -> None:

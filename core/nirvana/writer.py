@@ -23,6 +23,11 @@ class FinishedGroup:
     means: bytes
     alpha: bytes = b""
 
+    @property
+    def planes(self) -> tuple[bytes, ...]:
+        """Payloads of the colours and, where there is one, of alpha."""
+        return (self.payload, self.alpha) if self.alpha else (self.payload,)
+
     def chunks(self, number: int) -> bytes:
         alpha = bits.pack_chunk(bits.ALPHA, number, self.alpha) if self.alpha else b""
         means = bits.pack_chunk(bits.MEANS, number, self.means) if self.means else b""

@@ -49,7 +49,10 @@ class SymbolsCheck:
     offset: int
 
 
-PROFILES = {"nirvana": SymbolsCheck("mapreel.core.nirvana.groups", "symbols_crc", 1)}
+PROFILES = {
+    "nirvana": SymbolsCheck("mapreel.core.nirvana.groups", "symbols_crc", 1),
+    "reel": SymbolsCheck("mapreel.core.nirvana.reel.payload", "symbols_crc", 1),
+}
 
 
 # --- small archives --------------------------------------------------------------------------------------------------
@@ -82,7 +85,10 @@ def make_archives(folder, profiles):
     from mapreel.core.nirvana.samples import PictureFormat, SampleFormat
     from mapreel.core.nirvana.shaper import Shaper
 
-    quick = FitConfig(first_iterations=6, next_iterations=4, first_search=10, next_search=5)
+    quick = {
+        "nirvana": lambda: FitConfig(first_iterations=6, next_iterations=4, first_search=10, next_search=5),
+        "reel": quick_reel,
+    }
     forms = {
         "8bit": PictureFormat(),
         "half": PictureFormat(
@@ -94,7 +100,7 @@ def make_archives(folder, profiles):
         for name, form in forms.items():
             path = folder / f"{profile}_{name}.nirv"
             settings = EncodeSettings(
-                fit=quick,
+                fit=quick[profile](),
                 fps=Fraction(24),
                 group_frames=1,
                 intra_interval=2,
@@ -105,6 +111,13 @@ def make_archives(folder, profiles):
             encode(Shot(form), settings, path, SilentContext(), torch.device("cpu"), maps)
             made.append(path)
     return made
+
+
+def quick_reel():
+    """A fit of profile reel that takes no time."""
+    from mapreel.core.nirvana.reel.fit import ReelFit
+
+    return ReelFit(iterations=3)
 
 
 def some_notes():

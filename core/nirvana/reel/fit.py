@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fit a frame group: latents, motion, network and scales together, by the price of a bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mapreel.core.nirvana.reel.coder import quality_of
+from mapreel.core.nirvana.reel.config import (
+    CHANNELS,
+    CONTEXT_STEPS,
+    HIGHEST_LOG_SCALE,
+    LOWEST_LOG_SCALE,
+    MOTION_CHANNELS,
+    QUALITY_STEPS,
+    SCALES,
+    padded,
+)
+from mapreel.core.nirvana.reel.hierarchy import BEFORE, Frame, hierarchy
+from mapreel.core.nirvana.reel.motion import STEPS, guess_motion
+from mapreel.core.nirvana.reel.network import Weights, dense_motion, inter_pictures, intra_pictures
+from mapreel.core.nirvana.reel.payload import (
+    Deltas,
+    GroupSymbols,
+    all_deltas,
+    context_quality,
+    empty_group,
+    offset_counts,
+)
+from mapreel.core.nirvana.reel.pictures import GroupTensors, Stages, batches, group_tensors, make_pictures
+from mapreel.core.nirvana.reel.prior import Prior
+from mapreel.core.nirvana.reel.rate import nearly_rounded
+from mapreel.core.nirvana.reel.weights import delta_step, weights_of
+
+_DEADZONE = 0.35  # of a symbol, in the first guess of frames with references
+_LIKELY = 0.7  # of a symbol: what the analysis gives below it is seldom worth its bits
+_SCALE_STEP = (HIGHEST_LOG_SCALE - LOWEST_LOG_SCALE) / (SCALES - 1)
+
+
+def straight_through(x: Tensor) -> Tensor:
+    """Round to the nearest integer, passing the gradient on as if nothing had happened."""
+    return x + (x.round() - x).detach()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReelFit:
+    """How long and how boldly a group is fitted."""
+
+    iterations: int
+    price: float = 200.0  # of a bit, where no target is given: squared 8-bit steps of error it must save a pixel
+    latent_rate: float = 0.004  # Adam's, in symbols
+    least_bits: float = 1.0  # Adam's epsilon: a symbol that matters less than this moves less
+    motion_rate: float = 0.02
+    weight_rate: float = 0.02  # in steps of a weight
+    offset_rate: float = 0.02
+    sharpness: float = 4.0  # of the soft rounding of what is priced, at the start; three times that at the end
+    hard_share: float = 0.2  # of the iterations, at the end: the rate of rounded symbols
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Mean squared error in 8-bit steps for each frame, and bits as the context models estimate them."""
+
+    errors: tuple[float, ...]
+    bits: float
+
+    @property
+    def psnr_db(self) -> float:
+        return float(np.mean([10 * math.log10(STEPS**2 / max(e, 1e-6)) for e in self.errors]))
+
+
+class GroupFit:
+    """The trainable numbers of one group; `frames` [T, 3, H, W] in 0..1, `before` [1, 3, H, W] or None (intra)."""
+
+    def __init__(
+        self, prior: Prior, frames: Tensor, before: Tensor | None, previous: Deltas | None, price: float, seed: int
+    ) -> None:
+        self.prior, self.before, self.previous = prior, before, previous
+        self.size = (frames.shape[2], frames.shape[3])
+        height, width = padded(self.size)
+        self.wanted = F.pad(frames, (0, width - self.size[1], 0, height - self.size[0]), mode="replicate")
+        self.device = frames.device
+        self.intra = before is None
+        self.plan = hierarchy(len(frames), self.intra)
+        self.price = price
+        index = round(float(quality_of(torch.tensor([price]))) * QUALITY_STEPS)
+        self.quality_index = min(max(index, -127), 127)
+        self.quality = torch.full((1, 1, 1, 1), self.quality_index / QUALITY_STEPS, device=self.device)
+        self.base = all_deltas(self.intra)
+        if previous is not None:
+            self.base.update({name: previous[name] for name in self.base})
+        self.coders = {inter: prior.coder(inter) for inter in (False, True)}
+        seen = context_quality(self.quality_index) / CONTEXT_STEPS
+        self.priced_as = torch.full((1, 1, 1, 1), seen, device=self.device)
+        self.gains = {inter: prior.gains(inter, self.quality_index) for inter in (False, True)}
+        self.noise = torch.Generator().manual_seed(seed)
+        self._first_guess()
+        self.offsets = {name: torch.zeros(count, requires_grad=True) for name, count in offset_counts().items()}
+        self.deltas = {
+            name: torch.from_numpy(value.astype(np.float32)).requires_grad_() for name, value in self.base.items()
+        }
+
+    @torch.no_grad()
+    def _first_guess(self) -> None:
+        """Motion from optical flow of the true pictures, latents from the analysis, frame after frame as decoded."""
+        start = empty_group(self.size, len(self.plan), self.intra, self.quality_index)
+        self.intra_values, self.inter_values, *self.motion_values = (
+            torch.from_numpy(grid).float().to(self.device) for grid in (start.intra, start.inter, *start.motion)
+        )
+        stages = Stages(self.before)
+        flows = _Flows(self.wanted, self.before)
+        weights = {inter: weights_of(self.prior, self.base, inter, self.device) for inter in self._kinds()}
+        for frames in batches(self.plan, 8):
+            wanted = self.wanted[[f.place for f in frames]]
+            if not frames[0].refs:
+                made = self._guess_intra(wanted, weights[False])
+            else:
+                made = self._guess_inter(frames, wanted, stages, flows, weights[True])
+            stages.keep_pictures(frames, made)
+        self.intra_values = self.intra_values[:, : _used(self.intra_values)].clone()
+        self.inter_values = self.inter_values[:, : _used(self.inter_values)].clone()
+
+    def _kinds(self) -> tuple[bool, ...]:
+        return (False, True) if self.intra else (True,)
+
+    def _guess_intra(self, wanted: Tensor, weights: dict[str, Tensor]) -> Tensor:
+        self.intra_values.copy_(self.coders[False].analysis(wanted, self.quality) * self.gains[False])
+        return intra_pictures(weights, self.intra_values.round() / self.gains[False], self.quality)
+
+    def _guess_inter(
+        self, frames: list[Frame], wanted: Tensor, stages: Stages, flows: _Flows, weights: dict[str, Tensor]
+    ) -> Tensor:
+        rows = [f.row for f in frames]
+        known = stages.known_motion(frames)
+        flow = torch.cat([flows.of(f) for f in frames])
+        single = len(frames[0].refs) == 1
+        references = tuple(torch.cat([stages.pictures[f.refs[k]] for f in frames]) for k in range(1 if single else 2))
+        price = torch.full((1, 1, 1, 1), self.price, device=self.device)
+        fine, coarse = guess_motion(flow, known, wanted, references, price)
+        self.motion_values[0][rows], self.motion_values[1][rows] = fine, coarse
+        motion = dense_motion(coarse, fine)
+        motion = motion if known is None else motion + known
+        stages.keep_motion(frames, motion)
+        first, second = stages.references(frames, motion)
+        values = _shrunk(self.coders[True].analysis(wanted, self.quality, first, second) * self.gains[True], _DEADZONE)
+        self.inter_values[rows] = values
+        return inter_pictures(weights, values.round() / self.gains[True], self.quality, first, second)
+
+    # -- fitting -------------------------------------------------------------------------------------------------
+
+    def _weights(self, inter: bool) -> dict[str, Tensor]:
+        kind = "inter" if inter else "intra"
+        return {
+            name: value + straight_through(self.deltas[f"{kind}.{name}"]) * delta_step(name)
+            for name, value in self.prior.weights(inter).items()
+        }
+
+    def _forward(self, dtype: torch.dtype) -> Tensor:
+        """Squared error of each frame in 8-bit steps [T]."""
+        tensors = GroupTensors(
+            straight_through(self.intra_values) / self.gains[False][:, : self.intra_values.shape[1]],
+            straight_through(self.inter_values) / self.gains[True][:, : self.inter_values.shape[1]],
+            (straight_through(self.motion_values[0]), straight_through(self.motion_values[1])),
+        )
+        weights = (self._weights(False) if self.intra else None, self._weights(True))
+        return self._errors(tensors, weights, dtype)
+
+    def _errors(
+        self, tensors: GroupTensors, weights: tuple[Weights | None, Weights], dtype: torch.dtype, most: int = 32
+    ) -> Tensor:
+        errors: dict[int, Tensor] = {}
+        height, width = self.size
+        for frames, made in make_pictures(
+            self.plan, tensors, weights, self.quality, self.before, dtype=dtype, most=most
+        ):
+            wanted = self.wanted[[f.place for f in frames]]
+            wrong = (made - wanted)[:, :, :height, :width].square().mean(dim=(1, 2, 3)) * STEPS**2
+            errors.update({f.place: wrong[k] for k, f in enumerate(frames)})
+        return torch.stack([errors[k] for k in range(len(self.plan))])
+
+    def _bits(self, sharpness: float) -> Tensor:
+        """Estimated bits of the group: latents, motion and what changed in the network."""
+        total = self._delta_bits()
+        for inter, values, name in ((False, self.intra_values, "intra"), (True, self.inter_values, "inter")):
+            if len(values):
+                symbols, priced = self._priced(values, sharpness)
+                total = (
+                    total
+                    + self.coders[inter]
+                    .latent_bits(symbols, priced, self.priced_as, self._shift(name)[:, : values.shape[1]])
+                    .sum()
+                )
+        if len(self.inter_values):
+            (fine, priced_fine), (coarse, priced_coarse) = (self._priced(v, sharpness) for v in self.motion_values)
+            shift = self._shift("motion")
+            shifts = shift[:, :MOTION_CHANNELS], shift[:, MOTION_CHANNELS:]
+            bits = self.coders[True].motion_bits((fine, coarse), (priced_fine, priced_coarse), self.priced_as, shifts)
+            total = total + bits.sum()
+        return total
+
+    def _priced(self, values: Tensor, sharpness: float) -> tuple[Tensor, Tensor]:
+        symbols = straight_through(values)
+        if math.isinf(sharpness):
+            return symbols, symbols
+        return symbols, nearly_rounded(values, sharpness, self.noise)
+
+    def _shift(self, name: str) -> Tensor:
+        return straight_through(self.offsets[name]).view(1, -1, 1, 1) * _SCALE_STEP
+
+    def _delta_bits(self) -> Tensor:
+        """About what an adaptive Laplace distribution for each tensor costs."""
+        total = torch.zeros(())
+        for name, value in self.deltas.items():
+            changed = value - torch.from_numpy(self.base[name]).float()
+            size = changed.abs()
+            spread = size.detach().mean().clamp_min(0.12)
+            total = total + (size / (spread * math.log(2))).sum() + changed.numel() * float(torch.log2(1 + spread))
+        return total
+
+    def run(self, fit: ReelFit, check: Callable[[int, Measured], None], dtype: torch.dtype) -> None:
+        """Adam on everything at once; `check(done, state)` now and then, it may raise or set `price`."""
+        latents = [self.intra_values, self.inter_values]
+        for tensor in (*latents, *self.motion_values):
+            tensor.requires_grad_()
+        groups = [
+            {"params": latents, "lr": fit.latent_rate},
+            {"params": self.motion_values, "lr": fit.motion_rate},
+            {"params": list(self.deltas.values()), "lr": fit.weight_rate},
+            {"params": list(self.offsets.values()), "lr": fit.offset_rate},
+        ]
+        optimiser = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=fit.least_bits)
+        starts = [g["lr"] for g in optimiser.param_groups]
+        pixels = len(self.plan) * self.size[0] * self.size[1]
+        for done in range(fit.iterations):
+            share = done / fit.iterations
+            shrink = 0.5 + 0.5 * math.cos(math.pi * share)
+            for group, start in zip(optimiser.param_groups, starts, strict=True):
+                group["lr"] = start * max(shrink, 0.03)
+            sharpness = math.inf if share >= 1 - fit.hard_share else fit.sharpness * (1.0 + 2.0 * share)
+            errors = self._forward(dtype)
+            bits = self._bits(sharpness)
+            loss = errors.mean() * (pixels / self.price) + bits  # in bits of the whole group
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            check(done, Measured(tuple(errors.detach().tolist()), float(bits.detach())))
+
+    @torch.no_grad()
+    def measure(self, group: GroupSymbols) -> Measured:
+        """Errors as a decoder of `group`, already packed, will have them, before it rounds to the shot's depth."""
+        tensors = group_tensors(group, self.prior, self.device)
+        intra = weights_of(self.prior, group.deltas, False, self.device) if self.intra else None
+        weights = intra, weights_of(self.prior, group.deltas, True, self.device)
+        return Measured(tuple(self._errors(tensors, weights, torch.float32, most=4).tolist()), math.nan)
+
+    @torch.no_grad()
+    def symbols(self) -> GroupSymbols:
+        """The state in whole numbers."""
+
+        def whole(x: Tensor) -> npt.NDArray[np.int32]:
+            return x.detach().round().cpu().numpy().astype(np.int32)
+
+        return GroupSymbols(
+            self.quality_index,
+            _widened(whole(self.intra_values)),
+            _widened(whole(self.inter_values)),
+            (whole(self.motion_values[0]), whole(self.motion_values[1])),
+            {name: whole(v) for name, v in self.offsets.items()},
+            {name: whole(v) for name, v in self.deltas.items()},
+        )
+
+
+def _used(values: Tensor) -> int:
+    """Channels up to the last one that is likely to hold anything."""
+    there = (values.abs() > _LIKELY).any(dim=3).any(dim=2).any(dim=0).nonzero()
+    return min(CHANNELS, int(there.max()) + 1 if len(there) else 1)
+
+
+def _widened(grid: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    return np.pad(grid, ((0, 0), (0, CHANNELS - grid.shape[1]), (0, 0), (0, 0)))
+
+
+class _Flows:
+    """Optical flow between the true pictures of a group, on demand (DIS, Kroeger et al. 2016, from OpenCV)."""
+
+    def __init__(self, pictures: Tensor, before: Tensor | None) -> None:
+        self._grey = {place: _grey(one) for place, one in enumerate(pictures)}
+        if before is not None:
+            self._grey[BEFORE] = _grey(before[0])
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+
+    def of(self, frame: Frame) -> Tensor:
+        """Displacement to each reference [1, 4, H, W]; 0 for a second one that is not there."""
+        found = [self._between(frame.place, ref) for ref in frame.refs]
+        found += [torch.zeros_like(found[0])] * (2 - len(found))
+        return torch.cat(found)[None]
+
+    def _between(self, place: int, ref: int) -> Tensor:
+        flow = self._search.calc(self._grey[place], self._grey[ref], None)  # type: ignore[call-overload]
+        return torch.from_numpy(np.asarray(flow, np.float32)).permute(2, 0, 1)
+
+
+def _grey(picture: Tensor) -> npt.NDArray[np.uint8]:
+    steps = (picture.clamp(0, 1) * STEPS + 0.5).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(steps), cv2.COLOR_RGB2GRAY))
+
+
+def _shrunk(values: Tensor, by: float) -> Tensor:
+    """Values nearer to 0 by so much: a deadzone, since most symbols that just reach 1 are not worth their bits."""
+    return values.sign() * (values.abs() - by).clamp_min(0.0)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All pictures of a frame group from its latents and motion, stage by stage, with or without gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mapreel.core.nirvana.reel.hierarchy import BEFORE, Frame
+from mapreel.core.nirvana.reel.network import Weights, dense_motion, inter_pictures, intra_pictures, moved
+from mapreel.core.nirvana.reel.payload import GroupSymbols
+from mapreel.core.nirvana.reel.prior import Prior
+
+
+@dataclass
+class GroupTensors:
+    """What a group's pictures are made of; inter frames in coding order, latents as numbers (symbols over gains)."""
+
+    intra: Tensor  # [1 or 0, C, h, w]
+    inter: Tensor  # [T, C, h, w]
+    motion: tuple[Tensor, Tensor]  # symbols at 1/8 and 1/16 [T, 4, h, w]
+
+
+class Stages:
+    """Pictures made so far, and the motion that later frames begin from."""
+
+    def __init__(self, before: Tensor | None) -> None:
+        self.pictures: dict[int, Tensor] = {} if before is None else {BEFORE: before}
+        self.motions: dict[int, Tensor] = {}
+
+    def known_motion(self, frames: Sequence[Frame]) -> Tensor | None:
+        """What the frames' own motion is added to [N, 4, H, W]; None when nothing is known of any."""
+        some = next((self.motions[frame.known.of] for frame in frames if frame.known), None)
+        if some is None:
+            return None
+        return torch.cat([self._known(frame, some) for frame in frames])
+
+    def _known(self, frame: Frame, like: Tensor) -> Tensor:
+        if frame.known is None:
+            return torch.zeros_like(like)
+        one = self.motions[frame.known.of][:, 2 * frame.known.slot : 2 * frame.known.slot + 2]
+        return torch.cat([one * factor for factor in frame.known.factors], dim=1)
+
+    def keep_motion(self, frames: Sequence[Frame], motion: Tensor) -> None:
+        for k, frame in enumerate(frames):
+            self.motions[frame.place] = motion[k : k + 1]
+
+    def references(self, frames: Sequence[Frame], motion: Tensor) -> tuple[Tensor, Tensor]:
+        """Both references of each frame, moved into place; frames with one see it twice."""
+        first = torch.cat([self.pictures[frame.refs[0]] for frame in frames])
+        a = moved(first, motion[:, :2])
+        if len(frames[0].refs) == 1:
+            return a, a
+        return a, moved(torch.cat([self.pictures[frame.refs[1]] for frame in frames]), motion[:, 2:])
+
+    def keep_pictures(self, frames: Sequence[Frame], made: Tensor) -> None:
+        """References are seen within 0..1."""
+        for k, frame in enumerate(frames):
+            self.pictures[frame.place] = made[k : k + 1].clamp(0.0, 1.0)
+
+
+def batches(plan: Sequence[Frame], most: int) -> Iterator[list[Frame]]:
+    """Frames that can be made at once: of one stage, with as many references, at most `most`."""
+    held: list[Frame] = []
+    for frame in sorted(plan, key=lambda f: (f.stage, len(f.refs))):
+        if held and (len(held) == most or (held[0].stage, len(held[0].refs)) != (frame.stage, len(frame.refs))):
+            yield held
+            held = []
+        held.append(frame)
+    if held:
+        yield held
+
+
+def make_pictures(
+    plan: Sequence[Frame],
+    tensors: GroupTensors,
+    weights: tuple[Weights | None, Weights],
+    quality: Tensor,
+    before: Tensor | None,
+    *,
+    most: int = 32,
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[tuple[list[Frame], Tensor]]:
+    """Batches of frames with their pictures [N, 3, H, W], not clamped, in coding order.
+
+    weights: synthesis of frames without and with references. before: last picture of the group before [1, 3, H, W].
+    dtype: of the synthesis (an encoder may search in bfloat16; decoders use float32).
+    """
+    stages = Stages(before)
+    for frames in batches(plan, most):
+        if not frames[0].refs:
+            assert weights[0] is not None
+            with torch.autocast(quality.device.type, dtype, enabled=dtype is not torch.float32):
+                made = intra_pictures(weights[0], tensors.intra, quality).float()
+        else:
+            rows = [frame.row for frame in frames]
+            own = dense_motion(tensors.motion[1][rows], tensors.motion[0][rows])
+            known = stages.known_motion(frames)
+            motion = own if known is None else own + known
+            stages.keep_motion(frames, motion)
+            first, second = stages.references(frames, motion)
+            latents = tensors.inter[rows]
+            with torch.autocast(quality.device.type, dtype, enabled=dtype is not torch.float32):
+                made = inter_pictures(weights[1], latents, quality, first, second).float()
+        stages.keep_pictures(frames, made)
+        yield frames, made
+
+
+def group_tensors(group: GroupSymbols, prior: Prior, device: torch.device) -> GroupTensors:
+    """Symbols as the networks see them; channels that are 0 in all frames are left out."""
+    latents = []
+    for inter, grid in ((False, group.intra), (True, group.inter)):
+        there = [c for c in range(grid.shape[1]) if grid[:, c].any()]
+        used = max(there, default=0) + 1
+        gains = prior.gains(inter, group.quality)[:, :used].to(device)
+        latents.append(torch.from_numpy(grid[:, :used]).to(device).float() / gains)
+    fine, coarse = (torch.from_numpy(grid).to(device).float() for grid in group.motion)
+    return GroupTensors(latents[0], latents[1], (fine, coarse))
