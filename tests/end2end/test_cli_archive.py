@@ -83,7 +83,7 @@ def test_a_damaged_group_costs_its_frames_and_the_exit_code(warm_mapreel, plates
     shutil.copytree(plates, longer)
     shutil.copy(longer / "1003.png", longer / "1004.png")
     path = tmp_path / "shot.nirv"
-    run = warm_mapreel("archive", "encode", longer, path, "--preset", "draft", "--json")
+    run = warm_mapreel("archive", "encode", longer, path, "--profile", "nirvana", "--preset", "draft", "--json")
     assert run.code == 0, run.stderr
     data = bytearray(path.read_bytes())
     data[data.rindex(b"GRUP") + 60] ^= 1
@@ -155,10 +155,10 @@ def test_what_cannot_go_along_takes_no_name(warm_mapreel, plates, tmp_path, opti
 
 
 @pytest.mark.parametrize("local", [(), ("--local",)])
-@pytest.mark.parametrize("options", [("--bpp", "0.5"), ("--size", "2"), ("--profile", "reel")])
+@pytest.mark.parametrize("options", [("--bpp", "0.5"), ("--size", "2")])
 def test_what_no_encode_can_do_takes_no_name_and_no_place_in_the_queue(warm_mapreel, plates, tmp_path, options, local):
     jobs = len(warm_mapreel("jobs", "list", "--json").data["jobs"])
-    run = warm_mapreel("archive", "encode", plates, tmp_path / "x.nirv", *options, *local)
+    run = warm_mapreel("archive", "encode", plates, tmp_path / "x.nirv", "--profile", "nirvana", *options, *local)
     refused(run, "nirvana")
     assert not list(tmp_path.iterdir())
     assert len(warm_mapreel("jobs", "list", "--json").data["jobs"]) == jobs

@@ -33,7 +33,7 @@ _LEAST = 0.97
 _DB_FOR_E = 3.0  # how much PSNR falls when the price grows e-fold, about
 _RATE_FOR_E = 0.7  # how much the logarithm of the rate falls, about
 _GUESSES = 6
-_ATTEMPTS = 4
+_ATTEMPTS, _LONG_ATTEMPTS = 4, 2
 _PRICES = (1.0, 20000.0)
 _LEAP = 1.5  # of the logarithm of the price at once
 _NEAR = 0.04  # of the logarithm of the price, where a first guess is good enough
@@ -72,7 +72,7 @@ class ReelEncoder:
         deltas = None if previous is None else previous.deltas
         aim = _Aim(target)
         found: list[tuple[bool, float, bytes]] = []  # whether it holds, how near it is
-        for attempt in range(1 if aim.free else _ATTEMPTS):
+        for attempt in range(1 if aim.free else self._attempts):
             group = self._guess(frames, number, previous, aim)
             self._run(group, aim, check, attempt)
             symbols = group.symbols()
@@ -84,6 +84,11 @@ class ReelEncoder:
                 break
             aim.shift(away)
         return max(found)[2]
+
+    @property
+    def _attempts(self) -> int:
+        """Short fits are cheap to try again; long ones are steered while they run."""
+        return _ATTEMPTS if self._fit.iterations < _STEERED else _LONG_ATTEMPTS
 
     def _run(self, group: GroupFit, aim: _Aim, check: Check, attempt: int) -> None:
         total = self._fit.iterations
