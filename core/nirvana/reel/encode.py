@@ -17,7 +17,7 @@ from mapreel.core.nirvana.reel.payload import pack_group
 from mapreel.core.nirvana.reel.prior import load_prior
 
 GROUP_FRAMES = 24
-GROUP_PX = 6 << 20  # of all frames of a group: a fit keeps about 400 bytes of each
+GROUP_PX = 3 << 20  # of all frames of a group: a fit takes about a kilobyte for each
 INTRA_INTERVAL = 4  # a frame needs at most four groups, and of the earlier ones their anchors only
 PRESETS = MappingProxyType(
     {
