@@ -63,7 +63,7 @@ class ReelFit:
     weight_rate: float = 0.02  # in steps of a weight
     offset_rate: float = 0.02
     sharpness: float = 4.0  # of the soft rounding of what is priced, at the start; three times that at the end
-    hard_share: float = 0.2  # of the iterations, at the end: the rate of rounded symbols
+    hard_share: float = 0.0  # of the iterations, at the end: the rate of rounded symbols, which draws nothing to 0
 
 
 @dataclass(frozen=True)
