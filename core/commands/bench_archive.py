@@ -39,7 +39,7 @@ def archive(
     model: Annotated[str, typer.Option(metavar="NAME|DIR", help="Which model renders the bundled shot.")] = "street",
     as_json: Json = False,
 ) -> None:
-    """Rate, distortion, speed and memory of archives beside x264 and x265."""
+    """Archives beside x264 and x265: rate, distortion, speed, memory."""
     from mapreel.core import benchmarks, benchmarks_archive
     from mapreel.core.benchmarks_archive_clip import parse_size
     from mapreel.core.local import wait_calmly

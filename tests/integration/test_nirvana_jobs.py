@@ -69,7 +69,7 @@ def shot(tmp_path) -> Path:
 
 
 def encode(shot: Path, out: Path, ctx=None, **fields) -> dict:
-    request = EncodeRequest(source=str(shot), out=str(out), preset=Preset.DRAFT, **fields)
+    request = EncodeRequest(source=str(shot), out=str(out), preset=Preset.DRAFT, **{"profile": "nirvana", **fields})
     return jobs.run_encode(request, out, ctx or Listens())
 
 
@@ -258,7 +258,7 @@ class Dies(SilentContext):
     def report(self, progress):
         if progress.done == 3:
             os._exit(9)
-jobs.run_encode(EncodeRequest(source={str(shot)!r}, out={str(killed)!r}, preset=Preset.DRAFT),
+jobs.run_encode(EncodeRequest(source={str(shot)!r}, out={str(killed)!r}, preset=Preset.DRAFT, profile="nirvana"),
                 pathlib.Path({str(killed)!r}), Dies())
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 9
@@ -272,7 +272,7 @@ def test_target_is_measured_and_said(shot, tmp_path):
     assert encode(shot, tmp_path / "high.nirv", psnr_db=90.0)["psnr_target_met"] is False
 
 
-@pytest.mark.parametrize("fields", [{"profile": "reel"}, {"bits_per_pixel": 0.5}, {"size_mb": 1.0}])
+@pytest.mark.parametrize("fields", [{"bits_per_pixel": 0.5}, {"size_mb": 1.0}])
 def test_what_cannot_be_met_is_refused(shot, tmp_path, fields):
     with pytest.raises(UsageError) as caught:
         encode(shot, tmp_path / "no.nirv", **fields)
