@@ -25,7 +25,7 @@ from mapreel.core.contract.progress import SilentContext
 from mapreel.core.nirvana import archive as archive_module
 from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana import decode as decode_module
-from mapreel.core.nirvana import encode as encode_module
+from mapreel.core.nirvana import groupencoder as groupencoder_module
 from mapreel.core.nirvana.archive import Archive
 from mapreel.core.nirvana.config import FitConfig
 from mapreel.core.nirvana.encode import EncodeSettings, encode
@@ -396,7 +396,7 @@ def test_memory_that_torch_cannot_get_is_one_sentence(archive, tmp_path, monkeyp
         torch.empty(1 << 50)
 
     monkeypatch.setattr(decode_module, "basis_images", full)
-    monkeypatch.setattr(encode_module, "fit_group", full)
+    monkeypatch.setattr(groupencoder_module, "fit_group", full)
     with Archive(archive) as opened, pytest.raises(MapreelError, match="memory to decode frames of 40 x 24 px") as seen:
         opened.frame(1001)
     assert "\n" not in str(seen.value)
