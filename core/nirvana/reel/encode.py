@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import MappingProxyType
 
 from torch import Tensor
 
+from mapreel.core.contract.errors import UsageError
 from mapreel.core.nirvana.fit import training_dtype
 from mapreel.core.nirvana.groupencoder import Check, Target
 from mapreel.core.nirvana.profile import REEL_MEANS_EVERY, GroupDecoder, PictureShape
 from mapreel.core.nirvana.reel.decode import ReelDecoder, ReelState
-from mapreel.core.nirvana.reel.fit import GroupFit, Measured, ReelFit
-from mapreel.core.nirvana.reel.payload import pack_group
+from mapreel.core.nirvana.reel.fit import Flows, GroupFit, Measured, ReelFit, filled
+from mapreel.core.nirvana.reel.payload import Deltas, pack_group
 from mapreel.core.nirvana.reel.prior import load_prior
 
 GROUP_FRAMES = 24
@@ -33,12 +35,12 @@ _LEAST = 0.97
 _DB_FOR_E = 3.0  # how much PSNR falls when the price grows e-fold, about
 _RATE_FOR_E = 0.7  # how much the logarithm of the rate falls, about
 _GUESSES = 6
-_ATTEMPTS, _LONG_ATTEMPTS = 4, 2
+_ATTEMPTS, _LONG_ATTEMPTS, _MOST_ATTEMPTS = 4, 2, 8  # the most: to stay within a size
 _PRICES = (1.0, 20000.0)
 _LEAP = 1.5  # of the logarithm of the price at once
 _NEAR = 0.04  # of the logarithm of the price, where a first guess is good enough
 _STEERED = 100  # iterations from which on the price follows while a group is fitted; shorter ones are tried again
-_PULL, _STRIDE = 0.08, 0.06  # how fast the price follows in each iteration
+_PULL, _STRIDE = 0.3, 0.2  # how fast the price follows whenever a state is measured
 
 
 class ReelEncoder:
@@ -48,7 +50,7 @@ class ReelEncoder:
     block_means = REEL_MEANS_EVERY
 
     def __init__(self, fit: ReelFit, shape: PictureShape, seed: int) -> None:
-        self._fit, self._shape, self._seed = fit, shape, seed
+        self._fit, self._seed = fit, seed
         self.prior = load_prior()
         self.settings = self.prior.fingerprint
         self._decoder = ReelDecoder(shape, self.prior)
@@ -72,8 +74,25 @@ class ReelEncoder:
         deltas = None if previous is None else previous.deltas
         aim = _Aim(target)
         found: list[tuple[bool, float, bytes]] = []  # whether it holds, how near it is
-        for attempt in range(1 if aim.free else self._attempts):
-            group = self._guess(frames, number, previous, aim)
+        before = None if previous is None else previous.picture.to(frames.device)
+        flows = Flows(filled(frames), before)
+        for attempt in range(1 if aim.free else _MOST_ATTEMPTS):
+            if attempt >= self._attempts and (target.most_bytes is None or max(found)[0]):
+                break
+
+            def guess(price: float) -> GroupFit:
+                return GroupFit(
+                    self.prior,
+                    frames,
+                    before,
+                    deltas,
+                    price=price,
+                    seed=self._seed + number,
+                    flows=flows,
+                    waiting=lambda: check(0),
+                )
+
+            group = self._guess(guess, aim, deltas)
             self._run(group, aim, check, attempt)
             symbols = group.symbols()
             payload = pack_group(symbols, deltas, self.prior)
@@ -83,6 +102,12 @@ class ReelEncoder:
             if aim.met(seen, len(payload)):
                 break
             aim.shift(away)
+        if target.most_bytes is not None and not max(found)[0]:
+            smallest = min(len(payload) for _, _, payload in found)
+            raise UsageError(
+                f"{target.most_bytes} bytes are too few for a group of {len(frames)} frames, which took {smallest}",
+                "allow a larger archive",
+            )
         return max(found)[2]
 
     @property
@@ -93,23 +118,21 @@ class ReelEncoder:
     def _run(self, group: GroupFit, aim: _Aim, check: Check, attempt: int) -> None:
         total = self._fit.iterations
 
-        def during(done: int, seen: Measured) -> None:
+        def during(done: int, seen: Measured | None) -> None:
             check(min(done, total - 1) if attempt == 0 else total)
-            if total >= _STEERED:
+            if total >= _STEERED and seen is not None:
                 group.price = aim.moved(group.price, seen)
 
         if total:
             group.run(self._fit, during, training_dtype(group.device))
 
-    def _guess(self, frames: Tensor, number: int, previous: ReelState | None, aim: _Aim) -> GroupFit:
+    def _guess(self, guess: Callable[[float], GroupFit], aim: _Aim, deltas: Deltas | None) -> GroupFit:
         """The first guess at a price that comes near what is aimed at."""
         price = self._fit.price
-        before = None if previous is None else previous.picture.to(frames.device)
-        deltas = None if previous is None else previous.deltas
         points: list[tuple[float, float]] = []
         group = None
         for _ in range(_GUESSES):
-            group = GroupFit(self.prior, frames, before, deltas, price, self._seed + number)
+            group = guess(price)
             if aim.free:
                 return group
             symbols = group.symbols()

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mapreel.core.nirvana.quantise import straight_through
 from mapreel.core.nirvana.reel.coder import quality_of
 from mapreel.core.nirvana.reel.config import (
     CHANNELS,
@@ -41,14 +42,10 @@ from mapreel.core.nirvana.reel.prior import Prior
 from mapreel.core.nirvana.reel.rate import nearly_rounded
 from mapreel.core.nirvana.reel.weights import delta_step, weights_of
 
+MEASURED_EVERY = 4  # iterations
 _DEADZONE = 0.35  # of a symbol, in the first guess of frames with references
 _LIKELY = 0.7  # of a symbol: what the analysis gives below it is seldom worth its bits
 _SCALE_STEP = (HIGHEST_LOG_SCALE - LOWEST_LOG_SCALE) / (SCALES - 1)
-
-
-def straight_through(x: Tensor) -> Tensor:
-    """Round to the nearest integer, passing the gradient on as if nothing had happened."""
-    return x + (x.round() - x).detach()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +60,6 @@ class ReelFit:
     weight_rate: float = 0.02  # in steps of a weight
     offset_rate: float = 0.02
     sharpness: float = 4.0  # of the soft rounding of what is priced, at the start; three times that at the end
-    hard_share: float = 0.0  # of the iterations, at the end: the rate of rounded symbols, which draws nothing to 0
 
 
 @dataclass(frozen=True)
@@ -78,16 +74,32 @@ class Measured:
         return float(np.mean([10 * math.log10(STEPS**2 / max(e, 1e-6)) for e in self.errors]))
 
 
+def filled(frames: Tensor) -> Tensor:
+    """Frames [T, 3, H, W] brought up to the size of whole cells, their edges repeated."""
+    height, width = padded((frames.shape[2], frames.shape[3]))
+    return F.pad(frames, (0, width - frames.shape[3], 0, height - frames.shape[2]), mode="replicate")
+
+
 class GroupFit:
     """The trainable numbers of one group; `frames` [T, 3, H, W] in 0..1, `before` [1, 3, H, W] or None (intra)."""
 
     def __init__(
-        self, prior: Prior, frames: Tensor, before: Tensor | None, previous: Deltas | None, price: float, seed: int
+        self,
+        prior: Prior,
+        frames: Tensor,
+        before: Tensor | None,
+        previous: Deltas | None,
+        *,
+        price: float,
+        seed: int,
+        flows: Flows,
+        waiting: Callable[[], None],
     ) -> None:
-        self.prior, self.before, self.previous = prior, before, previous
+        """waiting: called now and then while the first guess is made, may raise."""
+        self.prior, self.before = prior, before
+        self._flows_of, self._waiting = flows, waiting
         self.size = (frames.shape[2], frames.shape[3])
-        height, width = padded(self.size)
-        self.wanted = F.pad(frames, (0, width - self.size[1], 0, height - self.size[0]), mode="replicate")
+        self.wanted = filled(frames)
         self.device = frames.device
         self.intra = before is None
         self.plan = hierarchy(len(frames), self.intra)
@@ -98,15 +110,22 @@ class GroupFit:
         self.base = all_deltas(self.intra)
         if previous is not None:
             self.base.update({name: previous[name] for name in self.base})
-        self.coders = {inter: prior.coder(inter) for inter in (False, True)}
+        self.coders = {inter: prior.coder(inter, self.device) for inter in (False, True)}
         seen = context_quality(self.quality_index) / CONTEXT_STEPS
         self.priced_as = torch.full((1, 1, 1, 1), seen, device=self.device)
-        self.gains = {inter: prior.gains(inter, self.quality_index) for inter in (False, True)}
-        self.noise = torch.Generator().manual_seed(seed)
+        self.gains = {inter: prior.gains(inter, self.quality_index).to(self.device) for inter in (False, True)}
+        self.noise = torch.Generator(self.device).manual_seed(seed)
         self._first_guess()
-        self.offsets = {name: torch.zeros(count, requires_grad=True) for name, count in offset_counts().items()}
-        self.deltas = {
-            name: torch.from_numpy(value.astype(np.float32)).requires_grad_() for name, value in self.base.items()
+        self.offsets = {
+            name: torch.zeros(count, device=self.device, requires_grad=True) for name, count in offset_counts().items()
+        }
+        self._before_deltas = {
+            name: torch.from_numpy(value.astype(np.float32)).to(self.device) for name, value in self.base.items()
+        }
+        self.deltas = {name: value.clone().requires_grad_() for name, value in self._before_deltas.items()}
+        self._prior_weights = {
+            inter: {name: value.to(self.device) for name, value in prior.weights(inter).items()}
+            for inter in self._kinds()
         }
 
     @torch.no_grad()
@@ -117,14 +136,14 @@ class GroupFit:
             torch.from_numpy(grid).float().to(self.device) for grid in (start.intra, start.inter, *start.motion)
         )
         stages = Stages(self.before)
-        flows = _Flows(self.wanted, self.before)
         weights = {inter: weights_of(self.prior, self.base, inter, self.device) for inter in self._kinds()}
         for frames in batches(self.plan, 8):
+            self._waiting()
             wanted = self.wanted[[f.place for f in frames]]
             if not frames[0].refs:
                 made = self._guess_intra(wanted, weights[False])
             else:
-                made = self._guess_inter(frames, wanted, stages, flows, weights[True])
+                made = self._guess_inter(frames, wanted, stages, weights[True])
             stages.keep_pictures(frames, made)
         self.intra_values = self.intra_values[:, : _used(self.intra_values)].clone()
         self.inter_values = self.inter_values[:, : _used(self.inter_values)].clone()
@@ -136,12 +155,10 @@ class GroupFit:
         self.intra_values.copy_(self.coders[False].analysis(wanted, self.quality) * self.gains[False])
         return intra_pictures(weights, self.intra_values.round() / self.gains[False], self.quality)
 
-    def _guess_inter(
-        self, frames: list[Frame], wanted: Tensor, stages: Stages, flows: _Flows, weights: dict[str, Tensor]
-    ) -> Tensor:
+    def _guess_inter(self, frames: list[Frame], wanted: Tensor, stages: Stages, weights: dict[str, Tensor]) -> Tensor:
         rows = [f.row for f in frames]
         known = stages.known_motion(frames)
-        flow = torch.cat([flows.of(f) for f in frames])
+        flow = torch.cat([self._flows_of.of(f) for f in frames]).to(self.device)
         single = len(frames[0].refs) == 1
         references = tuple(torch.cat([stages.pictures[f.refs[k]] for f in frames]) for k in range(1 if single else 2))
         price = torch.full((1, 1, 1, 1), self.price, device=self.device)
@@ -161,7 +178,7 @@ class GroupFit:
         kind = "inter" if inter else "intra"
         return {
             name: value + straight_through(self.deltas[f"{kind}.{name}"]) * delta_step(name)
-            for name, value in self.prior.weights(inter).items()
+            for name, value in self._prior_weights[inter].items()
         }
 
     def _forward(self, dtype: torch.dtype) -> Tensor:
@@ -208,26 +225,23 @@ class GroupFit:
         return total
 
     def _priced(self, values: Tensor, sharpness: float) -> tuple[Tensor, Tensor]:
-        symbols = straight_through(values)
-        if math.isinf(sharpness):
-            return symbols, symbols
-        return symbols, nearly_rounded(values, sharpness, self.noise)
+        return straight_through(values), nearly_rounded(values, sharpness, self.noise)
 
     def _shift(self, name: str) -> Tensor:
         return straight_through(self.offsets[name]).view(1, -1, 1, 1) * _SCALE_STEP
 
     def _delta_bits(self) -> Tensor:
         """About what an adaptive Laplace distribution for each tensor costs."""
-        total = torch.zeros(())
+        total = torch.zeros((), device=self.device)
         for name, value in self.deltas.items():
-            changed = value - torch.from_numpy(self.base[name]).float()
+            changed = value - self._before_deltas[name]
             size = changed.abs()
             spread = size.detach().mean().clamp_min(0.12)
-            total = total + (size / (spread * math.log(2))).sum() + changed.numel() * float(torch.log2(1 + spread))
+            total = total + (size / (spread * math.log(2))).sum() + changed.numel() * torch.log2(1 + spread)
         return total
 
-    def run(self, fit: ReelFit, check: Callable[[int, Measured], None], dtype: torch.dtype) -> None:
-        """Adam on everything at once; `check(done, state)` now and then, it may raise or set `price`."""
+    def run(self, fit: ReelFit, check: Callable[[int, Measured | None], None], dtype: torch.dtype) -> None:
+        """Adam on everything at once; `check(done, state)` may raise or set `price`; a state is given now and then."""
         latents = [self.intra_values, self.inter_values]
         for tensor in (*latents, *self.motion_values):
             tensor.requires_grad_()
@@ -245,14 +259,17 @@ class GroupFit:
             shrink = 0.5 + 0.5 * math.cos(math.pi * share)
             for group, start in zip(optimiser.param_groups, starts, strict=True):
                 group["lr"] = start * max(shrink, 0.03)
-            sharpness = math.inf if share >= 1 - fit.hard_share else fit.sharpness * (1.0 + 2.0 * share)
+            sharpness = fit.sharpness * (1.0 + 2.0 * share)
             errors = self._forward(dtype)
             bits = self._bits(sharpness)
             loss = errors.mean() * (pixels / self.price) + bits  # in bits of the whole group
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-            check(done, Measured(tuple(errors.detach().tolist()), float(bits.detach())))
+            seen = None
+            if done % MEASURED_EVERY == 0:  # reading figures waits for the device
+                seen = Measured(tuple(errors.detach().tolist()), float(bits.detach()))
+            check(done, seen)
 
     @torch.no_grad()
     def measure(self, group: GroupSymbols) -> Measured:
@@ -289,20 +306,23 @@ def _widened(grid: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     return np.pad(grid, ((0, 0), (0, CHANNELS - grid.shape[1]), (0, 0), (0, 0)))
 
 
-class _Flows:
-    """Optical flow between the true pictures of a group, on demand (DIS, Kroeger et al. 2016, from OpenCV)."""
+class Flows:
+    """Optical flow between the true pictures of a group, found once (DIS, Kroeger et al. 2016, from OpenCV)."""
 
     def __init__(self, pictures: Tensor, before: Tensor | None) -> None:
         self._grey = {place: _grey(one) for place, one in enumerate(pictures)}
         if before is not None:
             self._grey[BEFORE] = _grey(before[0])
+        self._found: dict[Frame, Tensor] = {}
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def of(self, frame: Frame) -> Tensor:
         """Displacement to each reference [1, 4, H, W]; 0 for a second one that is not there."""
-        found = [self._between(frame.place, ref) for ref in frame.refs]
-        found += [torch.zeros_like(found[0])] * (2 - len(found))
-        return torch.cat(found)[None]
+        if frame not in self._found:
+            flows = [self._between(frame.place, ref) for ref in frame.refs]
+            flows += [torch.zeros_like(flows[0])] * (2 - len(flows))
+            self._found[frame] = torch.cat(flows)[None]
+        return self._found[frame]
 
     def _between(self, place: int, ref: int) -> Tensor:
         flow = self._search.calc(self._grey[place], self._grey[ref], None)  # type: ignore[call-overload]

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.media.images import read_color
+from mapreel.core.nirvana.quantise import straight_through
 from mapreel.core.nirvana.reel.coder import Coder, quality_of
-from mapreel.core.nirvana.reel.fit import straight_through
 from mapreel.core.nirvana.reel.motion import STEPS, guess_motion
 from mapreel.core.nirvana.reel.network import dense_motion, inter_pictures, intra_pictures, moved
 from mapreel.core.nirvana.reel.pretrain_data import Triples

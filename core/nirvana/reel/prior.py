@@ -94,7 +94,7 @@ class Prior:
         return self.coder(inter).gains(torch.full((1, 1, 1, 1), quality / QUALITY_STEPS))
 
     @cache  # noqa: B019
-    def coder(self, inter: bool) -> Coder:
+    def coder(self, inter: bool, device: torch.device | None = None) -> Coder:
         """All learned parts as the encoder uses them; the context models are those of the format, as real numbers."""
         coder = Coder(inter)
         state = {}
@@ -103,7 +103,7 @@ class Prior:
         coder.load_state_dict(state)
         for parameter in coder.parameters():
             parameter.requires_grad_(False)
-        return coder
+        return coder.to(device or torch.device("cpu"))
 
     def _state(self, name: str, inter: bool) -> Tensor:
         kind, (part, *rest) = _kind(inter), name.split(".")

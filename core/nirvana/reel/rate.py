@@ -95,7 +95,7 @@ def nearly_rounded(values: Tensor, sharpness: float, generator: torch.Generator 
 
 
 def _noise(values: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.rand(values.shape, generator=generator).to(values.device) - 0.5
+    return torch.rand(values.shape, generator=generator, device=values.device) - 0.5
 
 
 def laplace_mass(low: float, high: float, scale: float) -> float:
