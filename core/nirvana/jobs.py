@@ -55,7 +55,7 @@ def run_encode(request: EncodeRequest, take: Path, ctx: JobContext) -> dict[str,
         fit=(REEL_PRESETS if request.profile == "reel" else PRESETS)[request.preset.value],
         fps=exact_rate(request.fps),
         psnr_db=request.psnr_db,
-        most_bytes=most_bytes(request, source),
+        most_bytes=most_bytes(request, source, maps, ctx),
         pictures=source.form,
         notes=notes_of(request, source).chunks(),
     )
@@ -72,14 +72,24 @@ def run_encode(request: EncodeRequest, take: Path, ctx: JobContext) -> dict[str,
     return {"archive": str(take), "profile": request.profile, "preset": request.preset.value, **result}
 
 
-def most_bytes(request: EncodeRequest, source: PlateSource) -> int | None:
-    """What the archive may weigh, of the size or the bits a pixel that are asked for; None: neither is."""
+def most_bytes(request: EncodeRequest, source: PlateSource, maps: KeptMaps, ctx: JobContext) -> int | None:
+    """What the archive may weigh without its maps, of the size or bits a pixel asked for; None: neither is.
+
+    Raises UsageError when the maps alone take all of it.
+    """
     if request.size_mb is not None:
-        return int(request.size_mb * 1e6)
-    if request.bits_per_pixel is None:
+        whole = int(request.size_mb * 1e6)
+    elif request.bits_per_pixel is not None:
+        height, width = source.size
+        whole = int(request.bits_per_pixel * height * width * len(source.numbers) / 8)
+    else:
         return None
-    height, width = source.size
-    return int(request.bits_per_pixel * height * width * len(source.numbers) / 8)
+    taken = sum(len(payload) + bits.CHUNK_OVERHEAD_BYTES for _, _, payload in packed_maps(maps, ctx))
+    if taken >= whole:
+        raise UsageError(
+            f"the maps alone take {taken} of {whole} bytes", "allow a larger archive or leave the maps out"
+        )
+    return whole - taken
 
 
 def notes_of(request: EncodeRequest, source: PlateSource) -> Notes:

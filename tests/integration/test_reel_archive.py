@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mapreel.core.contract.errors import CancelledError, DamagedArchiveError, UnsupportedArchiveError
+from mapreel.core.contract.errors import CancelledError, DamagedArchiveError, UnsupportedArchiveError, UsageError
 from mapreel.core.contract.progress import SilentContext
 from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana.archive import Archive
@@ -115,6 +115,28 @@ def test_a_psnr_is_held_and_hardly_passed(tmp_path, wanted_db):
 def test_a_size_is_not_exceeded(tmp_path):
     path = make(tmp_path / "shot.nirv", Shot(), most_bytes=2600)
     assert 0.85 * 2600 <= path.stat().st_size <= 2600
+
+
+def test_a_size_that_is_too_small_is_said(tmp_path):
+    with pytest.raises(UsageError, match="too few") as caught:
+        make(tmp_path / "shot.nirv", Shot(frames=2), most_bytes=280)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "shot.nirv").exists()
+
+
+def test_a_cancel_is_heard_while_the_first_guess_is_made(tmp_path):
+    class Soon(SilentContext):
+        checks = 0
+
+        def check(self):
+            self.checks += 1
+            if self.checks > 2:
+                raise CancelledError("stopped", "go on")
+
+    ctx = Soon()
+    with pytest.raises(CancelledError):
+        encode(Shot(), EncodeSettings(fit=QUICK, fps=Fraction(24)), tmp_path / "x.nirv", ctx, CPU)
+    assert ctx.checks == 3
 
 
 def test_a_damaged_group_costs_its_own_chain_only(archive, tmp_path):
