@@ -3,6 +3,7 @@
 
     python3 -m venv build/locks && build/locks/bin/pip install uv && build/locks/bin/python requirements/make_locks.py
 
+What is locked already stays at its version, unless `--upgrade` is given: one new package does not move all the others.
 One resolution holds for Linux (x86_64, aarch64), Windows and macOS; the markers say who needs what. It is cut into the
 files that install.py installs one after the other, each with --no-deps, so that a CPU build of torch never drags the
 CUDA packages in.
@@ -14,6 +15,7 @@ import argparse
 import re
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,7 +38,13 @@ HEADER = """# SPDX-License-Identifier: GPL-3.0-or-later
 Blocks = dict[str, str]
 
 
-def resolve(requirements: Iterable[str]) -> Blocks:
+def locked() -> list[str]:
+    """What the lock files hold now, as preferences: uv keeps these versions where it can."""
+    lines = [line for path in sorted(HERE.glob("*.lock")) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [line.rstrip(" \\").replace("===", "==") for line in lines if "==" in line and TORCH_CPU not in line]
+
+
+def resolve(requirements: Iterable[str], preferences: Iterable[str]) -> Blocks:
     """Ask uv for the universal closure of `requirements`: name -> its lines (versions, markers, hashes)."""
     command = [
         sys.executable,
@@ -49,10 +57,14 @@ def resolve(requirements: Iterable[str]) -> Blocks:
         PYTHON,
         "--generate-hashes",
     ]
-    command += ["--no-header", "--no-annotate", "--quiet", "-"]
-    done = subprocess.run(command, input="\n".join(requirements), stdout=subprocess.PIPE, text=True, check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        known = Path(folder) / "known.txt"  # uv reads preferences from the file that it would write
+        known.write_text("\n".join(preferences), encoding="utf-8")
+        command += ["--no-header", "--no-annotate", "--quiet", "--output-file", str(known), "-"]
+        subprocess.run(command, input="\n".join(requirements), stdout=subprocess.DEVNULL, text=True, check=True)
+        text = known.read_text(encoding="utf-8")
     blocks: Blocks = {}
-    for block in re.split(r"\n(?=[A-Za-z0-9])", done.stdout.strip()):
+    for block in re.split(r"\n(?=[A-Za-z0-9])", text.strip()):
         name = block.split("==", 1)[0].strip().lower()
         blocks[name] = blocks.get(name, "") + block.strip() + "\n"
     return blocks
@@ -73,10 +85,12 @@ def write(name: str, purpose: str, blocks: Iterable[str]) -> None:
 
 def main() -> int:
     """Resolve once for users and once more with the developers' tools, then cut the result into files."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions that pyproject.toml allows")
+    known = [] if parser.parse_args().upgrade else locked()
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     runtime_wants = [*project["project"]["dependencies"], *project["dependency-groups"]["build"]]
-    runtime = resolve(runtime_wants)
+    runtime = resolve(runtime_wants, known)
     # The tools have to live with the versions that users get.
     pins = [
         line.rstrip(" \\")
@@ -84,7 +98,7 @@ def main() -> int:
         for line in block.splitlines()
         if "==" in line and "--hash" not in line
     ]
-    everything = resolve([*pins, *project["dependency-groups"]["dev"]])
+    everything = resolve([*pins, *project["dependency-groups"]["dev"]], known)
 
     plain = [block for name, block in runtime.items() if name != "torch" and not is_cuda(name)]
     cuda = [block for name, block in runtime.items() if is_cuda(name)]
