@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mapreel.core.commands import archive, bench, demo, draft, jobs, palettes, render, service, train
+from mapreel.core.commands import archive, bench, demo, draft, jobs, label, palettes, render, service, train
 from mapreel.core.commands.console import Console
 from mapreel.core.contract.errors import InternalError, MapreelError, UsageError, disk_error
 
@@ -31,6 +31,7 @@ app.command()(render.render)
 app.command()(draft.draft)
 app.add_typer(train.app, name="train")
 app.add_typer(archive.app, name="archive")
+app.add_typer(label.app, name="label")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(service.app, name="service")
 app.command()(palettes.palettes)

@@ -137,7 +137,7 @@ def test_no_command_shows_the_help(capsys):
 def test_every_command_explains_itself(capsys):
     """In under eighty columns, and none is a secret."""
     listed = []
-    for group in ([], ["archive"], ["jobs"], ["service"], ["train"], ["bench"]):
+    for group in ([], ["archive"], ["jobs"], ["label"], ["service"], ["train"], ["bench"]):
         assert cli.main([*group, "--help"]) == 0
         lines = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
         listed += [[*group, line.split()[0]] for line in lines if line]
