@@ -5,11 +5,16 @@
     python3 install.py             a private environment in .venv beside this file: locked versions, checked downloads
     python3 install.py demo        the same, then render the bundled shot into ./demo-out
     python3 install.py test        the same with the developers' tools, then lint, types, import rules and tests
+    python3 install.py doctor      what is set up here, what is wrong, what to do
+    python3 install.py bundle      everything in one folder, to install where there is no network
     python3 install.py uninstall   take away everything that this script made
 
 It parses on Python 3.8 so that a wrong Python gets a sentence, not a syntax error. What it has to survive: kill -9
 at any point (the stamp is written last; without it the environment is built anew), a second install at the same time
-(the running child holds the lock, too), a full disk, no network, a foreign pip configuration (only mirrors are kept).
+(the running child holds the lock, too), a full disk, no network, a foreign pip configuration (only mirrors are kept),
+an upgrade that does not work (it is made and proved beside what stands, which stays in place until then).
+
+In a bundle this script stands beside `wheels/`, Mapreel's own among them, and installs from there.
 """
 
 from __future__ import annotations
@@ -33,7 +38,10 @@ from typing import Callable, Dict, Iterable, Iterator, List, Match, NoReturn, Op
 
 ROOT = Path(__file__).resolve().parent
 LOCKS = ROOT / "requirements"
+WHEELS = ROOT / "wheels"
+IN_BUNDLE = WHEELS.is_dir() and not (ROOT / "pyproject.toml").exists()  # else in a checkout
 PYTHON = (3, 11)
+NEXT, PREVIOUS = ".next", ".previous"  # beside the prefix while it is upgraded: what is being made, what stood there
 STAMP = "mapreel-install.json"  # written last: says what stands complete in the prefix
 MARKER = "mapreel-environment"  # written first: says that the folder is ours and may be removed
 LOG = "install.log"
@@ -83,6 +91,12 @@ if answer != [45.0, 54.0, 81.0, 90.0]:
     sys.exit(f"conv2d on {device} gave {answer}")
 print(torch.__version__, torch.cuda.get_device_name() if device.type == "cuda" else "CPU")
 """
+
+
+STATE_FOLDER = "from mapreel.core.contract.state_folder import state_folder; print(state_folder().root)"
+
+
+COMMANDS = ["install", "demo", "test", "doctor", "bundle", "sbom", "uninstall"]
 
 
 class Stop(Exception):  # noqa: N818 - it is a way to end, not always an error
@@ -298,6 +312,13 @@ class Environment:
         self.lock: Optional[PrefixLock] = None
         self.pip_environment: Dict[str, str] = {}
 
+    def beside(self, ending: str) -> Environment:
+        """One like this in a folder beside it."""
+        place = self.prefix.with_name(self.prefix.name + ending)
+        other = Environment(place, self.base_python, self.wheelhouse, self.torch_index)
+        other.lock = self.lock
+        return other
+
     @property
     def python(self) -> Path:
         """The environment's own interpreter."""
@@ -334,13 +355,51 @@ class Environment:
         remove_entry(self.prefix / MARKER)
         self.prefix.rmdir()
 
-    def make(self) -> None:
-        """Make an empty environment with pip."""
+    def claim(self) -> None:
+        """Make the folder, and say in it whose it is."""
         self.remove()
         self.prefix.mkdir(parents=True)
         (self.prefix / MARKER).write_text(
             "Made by Mapreel's install.py, which removes it with `uninstall`.\n", encoding="utf-8"
         )
+
+    def copy(self, other: Environment) -> None:
+        """Become what another environment is. Files are linked where that can be: pip replaces them whole."""
+        self.claim()
+        for entry in other.prefix.iterdir():
+            target = self.prefix / entry.name
+            if entry.name in (STAMP, MARKER, LOG, "tmp"):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.copytree(str(entry), str(target), symlinks=True, copy_function=link_or_copy)
+            else:
+                shutil.copy2(str(entry), str(target), follow_symlinks=False)
+
+    def point_to(self, prefix: Path) -> None:
+        """Have every script name the interpreter in `prefix`: pip wrote down the place where it installed them."""
+        here, there = os.fsencode(str(self.prefix)), os.fsencode(str(prefix))
+        scripts = [entry for entry in self.python.parent.iterdir() if not entry.name.startswith("python")]
+        for script in [*scripts, self.prefix / "pyvenv.cfg"]:
+            if script.is_symlink() or not script.is_file() or here not in script.read_bytes():
+                continue
+            written = script.with_name(script.name + ".new")
+            written.write_bytes(script.read_bytes().replace(here, there))
+            shutil.copymode(str(script), str(written))
+            os.replace(str(written), str(script))
+
+    def check_place(self) -> None:
+        """Make sure that it runs where it stands now. Raises Stop when it does not."""
+        answer = self.answer(
+            "import os, sys; sys.exit(not os.path.samefile(sys.prefix, sys.argv[1]))", str(self.prefix)
+        )
+        program = self.python.with_name("mapreel.exe" if sys.platform == "win32" else "mapreel")
+        code = quietly([str(program), "--version"], clean_environment()) if program.exists() else 0
+        if answer.returncode or code:
+            raise Stop(f"What was made does not run in {self.prefix} ({last_line(answer)}).")
+
+    def make(self) -> None:
+        """Make an empty environment with pip."""
+        self.claim()
         can_make = [self.base_python, "-I", "-c", "import ensurepip, venv"]
         if subprocess.run(can_make, stderr=subprocess.DEVNULL, check=False).returncode:
             package = f"python{PYTHON[0]}.{PYTHON[1]}-venv"
@@ -360,9 +419,9 @@ class Environment:
             settings[name] = str(temporary)
         self.pip_environment = dict(environment, **settings)
 
-    def pip(self, what: str, *arguments: str, index: Optional[str] = None) -> None:
-        """Run pip install; its words go to the log, ours to the person."""
-        command = [str(self.python), "-m", "pip", "install", "--progress-bar", "off", "--no-warn-script-location"]
+    def pip(self, what: str, *arguments: str, index: Optional[str] = None, verb: str = "install") -> None:
+        """Run pip install, download or wheel; its words go to the log, ours to the person."""
+        command = [str(self.python), "-m", "pip", verb, "--progress-bar", "off"]
         if self.wheelhouse:
             command += ["--no-index", "--find-links", str(self.wheelhouse)]
         elif index:
@@ -467,6 +526,14 @@ class Environment:
         if backend == "cuda":
             raise Stop(f"torch cannot compute on a CUDA device ({reason}): check the driver, or use --backend cpu.")
         raise Stop(f"torch does not compute on this processor ({reason}).")
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """A second name for a file, or a copy where the disk has no such thing."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except (OSError, NotImplementedError):
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def last_line(answer: subprocess.CompletedProcess[str]) -> str:
@@ -575,13 +642,11 @@ def install(options: argparse.Namespace, *, dev: bool) -> Environment:
     python = options.python or sys.executable
     version = python_version(python) if options.python else ".".join(map(str, sys.version_info[:3]))
     check_python(python, version)
-    prefix = Path(options.prefix).expanduser().resolve() if options.prefix else ROOT / ".venv"
-    wheelhouse = Path(options.wheelhouse).expanduser().resolve() if options.wheelhouse else None
-    if wheelhouse and not wheelhouse.is_dir():
-        raise Stop(f"There is no folder {wheelhouse}: --wheelhouse takes a folder of wheels.", 2)
-    environment = Environment(prefix, python, wheelhouse, options.torch_index)
+    environment = Environment(prefix_of(options), python, wheelhouse_of(options), options.torch_index)
+    prefix = environment.prefix
     with PrefixLock(prefix) as lock:
         environment.lock = lock
+        settle(environment)
         stamp = environment.stamp()
         wanted = {
             "format": "mapreel-install",
@@ -590,28 +655,177 @@ def install(options: argparse.Namespace, *, dev: bool) -> Environment:
             "prefix": str(prefix),
             "python": version,
             "backend": options.backend or stamp.get("backend", "cpu"),
-            "locks": digest([*sorted(LOCKS.glob("*.lock")), ROOT / "pyproject.toml"]),
+            "locks": digest([*sorted(LOCKS.glob("*.lock")), *ROOT.glob("pyproject.toml")]),
+            "source": source(),
             "dev": "yes" if dev or stamp.get("dev") == "yes" else "no",
         }
         if stamp != wanted:
-            fill(environment, stamp, wanted)
+            check_wheelhouse(options)
+            only_tools = {name for name in wanted if stamp.get(name) != wanted[name]} == {"dev"}
+            if stamp and not only_tools:
+                upgrade(environment, stamp, wanted)
+            else:
+                fill(environment, stamp, wanted)
             say(f"Mapreel is installed: {environment.python.with_name('mapreel')}")
         elif not dev and options.command == "install":
             say(f"Mapreel is installed already: {environment.python.with_name('mapreel')}")
-    link_types()
+    if source() == "editable":
+        link_types()
     environment.lock = None
     return environment
+
+
+def prefix_of(options: argparse.Namespace) -> Path:
+    """Where the environment stands. Raises Stop where that cannot be beside this file and nothing else was named."""
+    if options.prefix:
+        return Path(options.prefix).expanduser().resolve()
+    if not os.access(str(ROOT), os.W_OK) and options.command != "uninstall" and not (ROOT / ".venv").exists():
+        raise Stop(f"{ROOT} may not be written to: choose a folder for the environment with --prefix DIR.", 2)
+    return ROOT / ".venv"
+
+
+def wheelhouse_of(options: argparse.Namespace) -> Optional[Path]:
+    """The folder of wheels to install from: the one named, the `wheels` of a bundle, this bundle's own, or none."""
+    if not options.wheelhouse:
+        return WHEELS if IN_BUNDLE else None
+    folder = Path(options.wheelhouse).expanduser().resolve()
+    if not folder.is_dir():
+        raise Stop(f"There is no folder {folder}: --wheelhouse takes a bundle or a folder of wheels.", 2)
+    return folder / "wheels" if (folder / "wheels").is_dir() else folder
+
+
+def check_wheelhouse(options: argparse.Namespace) -> None:
+    """Compare a bundle with its list of hashes, and the list with its signature. Raises Stop where they differ."""
+    wheelhouse = wheelhouse_of(options)
+    bundle = wheelhouse.parent if wheelhouse and wheelhouse.name == "wheels" else None
+    if not bundle or not (bundle / "SHA256SUMS").exists():
+        if options.signers:
+            raise Stop(f"{bundle or wheelhouse or ROOT} has no signed list of hashes: --signers needs a bundle.", 2)
+        return
+    from requirements import bundling
+
+    with step("the bundle against its list of hashes", "5 s"):
+        try:
+            say(f"      {bundling.check(bundle, Path(options.signers) if options.signers else None)}")
+        except bundling.BundleError as error:
+            raise Stop(str(error)) from error
+
+
+def source() -> str:
+    """What Mapreel itself is installed from: this checkout as it is, a copy of one that is read-only, or a wheel."""
+    if IN_BUNDLE:
+        return "wheel " + digest(own_wheel())
+    if os.access(str(ROOT), os.W_OK):
+        return "editable"
+    folders = [ROOT / name for name in ("core", "plugin", "ui", "resources")]
+    files = sorted(path for folder in folders for path in folder.glob("**/*") if path.suffix != ".pyc")
+    total = hashlib.sha256()
+    for path, status in ((path, path.stat()) for path in [*files, ROOT / "pyproject.toml"]):
+        total.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    return "copy " + total.hexdigest()
+
+
+def own_wheel() -> List[Path]:
+    """The one wheel of Mapreel in a bundle."""
+    wheels = list(WHEELS.glob("mapreel-*.whl"))
+    if len(wheels) != 1:
+        raise Stop(f"{WHEELS} holds {len(wheels)} wheels of Mapreel instead of one: copy the bundle again.")
+    return wheels
+
+
+def install_itself(environment: Environment, origin: str) -> None:
+    """Install Mapreel from what `source` found."""
+    checked = ["--no-build-isolation", "--no-deps"]
+    if origin == "editable":
+        environment.pip("Mapreel", *checked, "--editable", str(ROOT))
+    elif origin.startswith("wheel"):
+        environment.pip("Mapreel", *checked, "--force-reinstall", str(own_wheel()[0]))
+    else:
+        environment.pip("Mapreel", *checked, "--force-reinstall", str(copy_source(environment)))
+
+
+def copy_source(environment: Environment) -> Path:
+    """A copy of the sources to build from: building writes beside them. It goes when the installation stands."""
+    copy = environment.prefix / "tmp" / "source"
+    remove_entry(copy)
+    copy.mkdir(parents=True)
+    for name in ("core", "plugin", "ui", "resources", "LICENSES"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(str(ROOT / name), str(copy / name), ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (path for path in ROOT.iterdir() if path.is_file() and not path.name.startswith(".")):
+        shutil.copy2(str(path), str(copy / path.name))
+    return copy
+
+
+def settle(environment: Environment) -> None:
+    """After a kill in the middle of an upgrade: what was proven last stands in the prefix again."""
+    old = environment.beside(PREVIOUS)
+    environment.beside(NEXT).remove()
+    if old.stamp() and not (environment.stamp() and runs_in_place(environment)):
+        say("An upgrade did not finish: the installation of before is put back.")
+        environment.remove()
+        os.replace(str(old.prefix), str(environment.prefix))
+    old.remove()
+
+
+def runs_in_place(environment: Environment) -> bool:
+    """Whether an environment works where it stands."""
+    try:
+        environment.check_place()
+    except Stop:
+        return False
+    return True
+
+
+def upgrade(environment: Environment, stamp: Dict[str, str], wanted: Dict[str, str]) -> None:
+    """Make the new environment beside the old one and change places only when it works; else the old one stays."""
+    new = environment.beside(NEXT)
+    say(f"Upgrading {environment.prefix}: what stands there stays until the new one has proven itself")
+    try:
+        if {name for name in wanted if stamp.get(name) != wanted[name]} <= {"locks", "source", "dev"}:
+            check_space(new.prefix, wanted["backend"])
+            with step("a copy of what stands", "5 s"):
+                new.copy(environment)
+            fill(new, stamp, wanted)
+        else:
+            fill(new, {}, wanted)
+        new.point_to(environment.prefix)
+        change_places(environment, new)
+    except BaseException as error:
+        if (new.prefix / LOG).exists() and environment.prefix.exists():
+            shutil.copy2(str(new.prefix / LOG), str(environment.prefix / LOG))
+        new.remove()
+        if isinstance(error, Stop):
+            told = str(error).replace(str(new.prefix), str(environment.prefix))
+            raise Stop(f"{told} The installation of before is untouched and goes on working.", error.code) from error
+        raise
+
+
+def change_places(environment: Environment, new: Environment) -> None:
+    """Put the new environment where the old one stands; take it back when it does not run there."""
+    old = environment.beside(PREVIOUS)
+    stop_service(environment)
+    os.replace(str(environment.prefix), str(old.prefix))
+    try:
+        os.replace(str(new.prefix), str(environment.prefix))
+        environment.check_place()
+    except BaseException:
+        if environment.prefix.exists():
+            os.replace(str(environment.prefix), str(new.prefix))
+        os.replace(str(old.prefix), str(environment.prefix))
+        raise
+    with contextlib.suppress(OSError):  # Windows keeps what is in use; the next run removes it
+        old.remove()
 
 
 def fill(environment: Environment, stamp: Dict[str, str], wanted: Dict[str, str]) -> None:
     """Do what is between `stamp` (what stands) and `wanted`."""
     prefix, backend = environment.prefix, wanted["backend"]
-    changed = {name for name in wanted if stamp.get(name) != wanted[name]}
-    if stamp and changed <= {"locks", "dev"}:
+    if stamp:
         say(f"Updating {prefix}")
-        (prefix / STAMP).unlink()
+        remove_entry(prefix / STAMP)
     else:
-        if prefix.exists() and not stamp and (prefix / MARKER).exists():
+        if prefix.exists() and (prefix / MARKER).exists():
             say("An earlier installation did not finish: it is made anew.")
         check_space(prefix, backend)
         say(f"Setting Mapreel up in {prefix} (Python {wanted['python']}, {backend})")
@@ -626,7 +840,7 @@ def fill(environment: Environment, stamp: Dict[str, str], wanted: Dict[str, str]
         with step("developers' tools", "20 s"):
             environment.install_lock("dev.lock", "the developers' tools")
     with step("Mapreel itself, then one real operation as a proof", "20 s"):
-        environment.pip("Mapreel", "--no-build-isolation", "--no-deps", "--editable", str(ROOT))
+        install_itself(environment, wanted["source"])
         environment.check_libraries()
         proof = environment.prove_torch(backend)
     say(f"    torch {proof}: computed and checked")
@@ -675,6 +889,8 @@ def run_demo(options: argparse.Namespace) -> int:
 
 def run_tests(options: argparse.Namespace, pytest_arguments: Sequence[str]) -> int:
     """Lint, format, types, import rules, tests: all of them, and failed if any failed. pytest's line comes last."""
+    if IN_BUNDLE:
+        raise Stop("A bundle holds no tests: run them in a checkout.", 2)
     environment = install(options, dev=True)
     python = str(environment.python)
     mypy = [python, "-m", "mypy", "--no-error-summary"]
@@ -684,6 +900,7 @@ def run_tests(options: argparse.Namespace, pytest_arguments: Sequence[str]) -> i
         "types": [*mypy, "-p", "mapreel.core", "-p", "mapreel.plugin", "-p", "mapreel.ui"],
         "types of scripts": [*mypy, "install.py", "requirements"],
         "import rules": [str(environment.python.with_name("lint-imports")), "--no-cache"],
+        "known holes in what we use": [python, str(LOCKS / "audit.py")],
         "tests": [python, "-m", "pytest", *pytest_arguments],
     }
     variables = dict(clean_environment(), MYPYPATH=".types")
@@ -697,20 +914,49 @@ def run_tests(options: argparse.Namespace, pytest_arguments: Sequence[str]) -> i
     return 1 if failed else 0
 
 
+def run_doctor(options: argparse.Namespace) -> int:
+    """Say what is wrong with the environment, or have the installed program look at everything else."""
+    environment = Environment(prefix_of(options), sys.executable, None, None)
+    if not environment.stamp():
+        raise Stop(f"Nothing complete is installed in {environment.prefix}: run `python3 install.py`.")
+    command = [str(environment.python), "-P", "-m", "mapreel.core.cli", "doctor", *(["--json"] if options.json else [])]
+    return subprocess.run(command, env=clean_environment(), check=False).returncode
+
+
+def write_bundle(options: argparse.Namespace) -> int:
+    """Write all that an installation needs into one folder, or only its bill of materials."""
+    if IN_BUNDLE:
+        raise Stop("This is a bundle: copy its folder, or make another one from a checkout.", 2)
+    if not options.out:
+        raise Stop(f"Where to? `{options.command} --out PLACE`.", 2)
+    out = Path(options.out).expanduser().resolve()
+    environment = install(options, dev=False)
+    from requirements import bundling
+
+    try:
+        if options.command == "sbom":
+            bundling.write_bill(out, environment, LOCKS)
+        else:
+            with step("everything into one folder", "2 minutes"):
+                key = Path(options.sign).expanduser() if options.sign else None
+                bundling.make(out, environment, copy_source(environment), key)
+    except bundling.BundleError as error:
+        raise Stop(str(error)) from error
+    say(f"Written: {out}")
+    return 0
+
+
 def uninstall(options: argparse.Namespace) -> int:
     """Remove the prefix, the service's state, and what this script or the checks made in the checkout."""
-    prefix = Path(options.prefix).expanduser().resolve() if options.prefix else ROOT / ".venv"
+    prefix = prefix_of(options)
     environment = Environment(prefix, sys.executable, None, None)
     state = None
     with PrefixLock(prefix):
         if environment.stamp():
             state = state_folder(environment)
-            stop = [str(environment.python), "-P", "-m", "mapreel.core.cli", "service", "stop"]
-            stopped = quietly(stop, clean_environment()) == 0
-            if stopped and state:
-                wait_until(lambda: not (state / "service.json").exists())
-            elif state and (state / "service.json").exists():
-                raise Stop(f"The service could not be stopped: {how_to_end(state / 'service.json')}, then repeat.")
+            stop_service(environment)
+        for ending in (NEXT, PREVIOUS):
+            environment.beside(ending).remove()
         environment.remove()
     if state and (state / "service.token").exists():
         for entry in [entry for pattern in STATE_FILES for entry in state.glob(pattern)]:
@@ -729,6 +975,17 @@ def uninstall(options: argparse.Namespace) -> int:
     return 0
 
 
+def stop_service(environment: Environment) -> None:
+    """End the service that runs from an environment; its unfinished jobs go on with the next one."""
+    state = Path(environment.answer(STATE_FOLDER).stdout.strip() or os.devnull)
+    if not (state / "service.json").exists():
+        return
+    stop = [str(environment.python), "-P", "-m", "mapreel.core.cli", "service", "stop"]
+    if quietly(stop, clean_environment()):
+        raise Stop(f"The service could not be stopped: {how_to_end(state / 'service.json')}, then repeat.")
+    wait_until(lambda: not (state / "service.json").exists())
+
+
 def how_to_end(endpoint: Path) -> str:
     """What to do about a service that does not listen to this version's `service stop`."""
     try:
@@ -742,8 +999,7 @@ def state_folder(environment: Environment) -> Optional[Path]:
     """Where the service of this user keeps its queue. Raises Stop while jobs there are unfinished."""
     import sqlite3
 
-    ask = "from mapreel.core.contract.state_folder import state_folder; print(state_folder().root)"
-    answer = environment.answer(ask)
+    answer = environment.answer(STATE_FOLDER)
     folder = Path(answer.stdout.strip())
     if answer.returncode or not (folder / "queue.sqlite3").exists():
         return None if answer.returncode else folder
@@ -789,15 +1045,22 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="install.py", description=__doc__.split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", nargs="?", default="install", choices=["install", "demo", "test", "uninstall"])
+    parser.add_argument("command", nargs="?", default="install", choices=COMMANDS)
     parser.add_argument("--prefix", metavar="DIR", help="folder of the environment (default: .venv beside this script)")
     parser.add_argument(
         "--backend", choices=["cpu", "cuda"], help="which torch (default: the one installed before, else cpu)"
     )
     parser.add_argument("--torch-index", metavar="URL", help="package index to take torch from, such as a studio's own")
-    parser.add_argument("--wheelhouse", metavar="DIR", help="install from this folder of wheels, without a network")
+    parser.add_argument(
+        "--wheelhouse", metavar="DIR", help="install from a bundle or folder of wheels, without a network"
+    )
+    parser.add_argument(
+        "--signers", metavar="FILE", help="insist that one of these signed the bundle (ssh allowed_signers)"
+    )
+    parser.add_argument("--sign", metavar="KEY", help="bundle: sign the list of hashes with this ssh key")
+    parser.add_argument("--json", action="store_true", help="doctor: answer for machines")
     parser.add_argument("--python", metavar="EXE", help="the Python 3.11 to use (default: the one that runs this)")
-    parser.add_argument("--out", metavar="DIR", help="demo: where the pictures go (default: ./demo-out)")
+    parser.add_argument("--out", metavar="DIR", help="demo, bundle, sbom: where to write")
     options, rest = parser.parse_known_args(list(arguments))
     if rest and options.command != "test":
         parser.error(f"unknown: {' '.join(rest)}")
@@ -821,6 +1084,10 @@ def main(arguments: Sequence[str]) -> int:
             return run_demo(options)
         if options.command == "test":
             return run_tests(options, options.pytest_arguments)
+        if options.command == "doctor":
+            return run_doctor(options)
+        if options.command in ("bundle", "sbom"):
+            return write_bundle(options)
         install(options, dev=False)
     except Stop as stop:
         print(f"install.py: {stop}", file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mapreel.core.commands import archive, bench, demo, draft, jobs, label, palettes, render, service, train
+from mapreel.core.commands import archive, bench, demo, doctor, draft, jobs, label, palettes, render, service, train
 from mapreel.core.commands.console import Console
 from mapreel.core.contract.errors import InternalError, MapreelError, UsageError, disk_error
 
@@ -37,6 +37,7 @@ app.add_typer(service.app, name="service")
 app.command()(palettes.palettes)
 app.add_typer(bench.app, name="bench")
 app.command()(demo.demo)
+app.command()(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:

@@ -40,15 +40,20 @@ class nn:
         def conv2d(image, kernel): return image
 """
 
-# A build backend in the checkout that writes an editable wheel, and waits while the file `wait` is there.
+# A build backend in the checkout that writes a wheel, and waits while the file `wait` is there.
 BACKEND = """
 import base64, hashlib, os, time, zipfile
 def build_editable(folder, config_settings=None, metadata_directory=None):
     while os.path.exists("wait"):
         time.sleep(0.05)
+    return write(folder, {"mapreel-link.pth": os.getcwd()})
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    return write(folder, {"backend.py": open("backend.py").read()})
+def write(folder, files):
     name = "mapreel-0.0-py3-none-any.whl"
     entries = {
-        "mapreel-link.pth": os.getcwd(),
+        **files,
+        "mapreel-0.0.dist-info/entry_points.txt": "[console_scripts]\\nmapreel = backend:main\\n",
         "mapreel-0.0.dist-info/METADATA": "Metadata-Version: 2.1\\nName: mapreel\\nVersion: 0.0\\n",
         "mapreel-0.0.dist-info/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
     }
@@ -57,25 +62,27 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
         for entry, text in entries.items():
             wheel.writestr(entry, text)
     return name
+def main():
+    print("mapreel of", os.path.dirname(os.__file__))
 """
 
 
-def make_wheel(folder: Path, package: str, files: dict[str, str]) -> str:
+def make_wheel(folder: Path, package: str, files: dict[str, str], version: str = "1.0") -> str:
     """Write a wheel of pure Python; gives its lock line."""
     entries = {
         **files,
-        f"{package}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n",
-        f"{package}-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{package}-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n",
+        f"{package}-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = ""
     for entry, text in entries.items():
         digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
         record += f"{entry},sha256={digest},{len(text.encode())}\n"
-    path = folder / f"{package}-1.0-py3-none-any.whl"
+    path = folder / f"{package}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as wheel:
-        for entry, text in {**entries, f"{package}-1.0.dist-info/RECORD": record}.items():
+        for entry, text in {**entries, f"{package}-{version}.dist-info/RECORD": record}.items():
             wheel.writestr(entry, text)
-    return f"{package}==1.0 --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+    return f"{package}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
 def make_checkout(place: Path) -> Path:
@@ -83,6 +90,7 @@ def make_checkout(place: Path) -> Path:
     (place / "wheels").mkdir(parents=True)
     (place / "requirements").mkdir()
     shutil.copy(ROOT / "install.py", place / "install.py")
+    shutil.copy(ROOT / "requirements" / "bundling.py", place / "requirements" / "bundling.py")
     project = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     (place / "pyproject.toml").write_text(project, encoding="utf-8")
     (place / "backend.py").write_text(BACKEND, encoding="utf-8")
@@ -167,7 +175,7 @@ def test_from_nothing_to_nothing(checkout: Path) -> None:
         project.write("# changed\n")
     update = run(checkout)
     assert update.returncode == 0
-    assert update.stdout.startswith("Updating ")
+    assert update.stdout.startswith("Upgrading ")
 
     gone = run(checkout, "uninstall")
     assert gone.returncode == 0, gone.stderr
@@ -258,3 +266,181 @@ def test_ctrl_c_is_one_sentence_and_130(checkout: Path) -> None:
         said = process.stderr.read()
     assert process.returncode == 130
     assert said == "\ninstall.py: stopped; run the same command again to go on.\n"
+
+
+def program(checkout: Path) -> subprocess.CompletedProcess[str]:
+    """Start the installed program as a person does."""
+    script = checkout / ".venv" / "bin" / "mapreel"
+    return subprocess.run([script], capture_output=True, text=True, check=False)
+
+
+def libraries_version(checkout: Path) -> str:
+    """Which version of the made-up libraries is installed."""
+    ask = "import importlib.metadata; print(importlib.metadata.version('libraries'))"
+    done = subprocess.run([environment_python(checkout), "-c", ask], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def offer_new_libraries(checkout: Path, *, broken: bool) -> None:
+    """Lock another version of the libraries."""
+    text = "raise ImportError('no such thing')" if broken else ""
+    files = {f"{name}.py": text for name in ("numpy", "cv2", "OpenImageIO", "av", "constriction", "safetensors")}
+    line = make_wheel(checkout / "wheels", "libraries", files, version="2.0")
+    (checkout / "requirements" / "runtime.lock").write_text(line, encoding="utf-8")
+
+
+def folders(checkout: Path) -> list[str]:
+    """The environments beside each other in a checkout."""
+    return sorted(path.name for path in checkout.glob(".venv*"))
+
+
+def test_an_upgrade_that_does_not_work_leaves_what_stood(checkout: Path) -> None:
+    assert run(checkout).returncode == 0
+    offer_new_libraries(checkout, broken=True)
+    failed = run(checkout)
+    assert failed.returncode == 1
+    assert "no such thing" in failed.stderr
+    assert failed.stderr.endswith("The installation of before is untouched and goes on working.\n")
+    assert failed.stderr.count("\n") == 1
+    assert libraries_version(checkout) == "1.0"
+    assert folders(checkout) == [".venv"]
+
+    offer_new_libraries(checkout, broken=False)
+    worked = run(checkout)
+    assert worked.returncode == 0, worked.stderr
+    assert worked.stdout.startswith("Upgrading ")
+    assert libraries_version(checkout) == "2.0"
+    assert folders(checkout) == [".venv"]
+    assert program(checkout).stdout.startswith("mapreel of ")
+    assert ".next" not in (checkout / ".venv" / "bin" / "mapreel").read_text(encoding="utf-8")
+    assert run(checkout).stdout.startswith("Mapreel is installed already")
+
+
+def test_an_upgrade_killed_at_any_point_leaves_something_that_works(checkout: Path) -> None:
+    assert run(checkout).returncode == 0
+    offer_new_libraries(checkout, broken=False)
+    (checkout / "wait").touch()
+    with subprocess.Popen(command(checkout), stdout=subprocess.PIPE, text=True) as upgrade:
+        assert upgrade.stdout is not None
+        for line in upgrade.stdout:
+            if "Mapreel itself" in line:
+                break
+        assert libraries_version(checkout) == "1.0"
+        assert program(checkout).returncode == 0
+        os.kill(upgrade.pid, signal.SIGKILL)
+    (checkout / "wait").unlink()
+    assert libraries_version(checkout) == "1.0"
+
+    # Killed between the two renames: the old one has left its place, the new one has not come.
+    (checkout / ".venv").rename(checkout / ".venv.previous")
+    mended = run(checkout)
+    assert mended.returncode == 0, mended.stderr
+    assert mended.stdout.startswith("An upgrade did not finish: the installation of before is put back.")
+    assert libraries_version(checkout) == "2.0"
+    assert folders(checkout) == [".venv"]
+
+    # Killed after them: the new one works, the old one goes.
+    shutil.copytree(checkout / ".venv", checkout / ".venv.previous", symlinks=True)
+    assert run(checkout).stdout.startswith("Mapreel is installed already")
+    assert folders(checkout) == [".venv"]
+
+
+def can(*words: str) -> bool:
+    """Whether this machine lets us do something, such as make a name space."""
+    return bool(shutil.which(words[0])) and subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def make_bundle(checkout: Path, *arguments: str) -> Path:
+    """A bundle of a checkout, and the checkout gone from sight."""
+    made = run(checkout, "bundle", "--out", str(checkout.parent / "Bündel 1"), *arguments)
+    assert made.returncode == 0, made.stderr
+    return checkout.parent / "Bündel 1"
+
+
+@pytest.mark.skipif(not can("unshare", "-rn", "true"), reason="no network name spaces for us here")
+def test_a_bundle_installs_where_there_is_no_network(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = make_bundle(checkout)
+    shutil.rmtree(checkout)
+    listed = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=bundle, check=False)
+    assert listed.returncode == 0
+    bill = json.loads((bundle / "sbom.cdx.json").read_text(encoding="utf-8"))
+    assert {part["name"] for part in bill["components"]} == {"libraries", "torch"}
+
+    monkeypatch.setenv("PIP_INDEX_URL", NOBODY)  # would hang or fail if it were asked
+    install_there = ["unshare", "-rn", sys.executable, str(bundle / "install.py"), "--prefix"]
+    done = subprocess.run([*install_there, str(bundle.parent / "env")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = subprocess.run([bundle.parent / "env" / "bin" / "mapreel"], capture_output=True, text=True, check=False)
+    assert said.stdout.startswith("mapreel of ")
+
+    wheel = next((bundle / "wheels").glob("libraries*"))
+    wheel.write_bytes(wheel.read_bytes() + b"\0")
+    refused = subprocess.run([*install_there, str(bundle.parent / "b")], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "is not what was bundled" in refused.stderr
+    (bundle / "wheels" / "extra.whl").touch()
+    wheel.unlink()
+    refused = subprocess.run([*install_there, str(bundle.parent / "b")], capture_output=True, text=True, check=False)
+    assert "extra.whl" in refused.stderr
+
+
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="no ssh-keygen here")
+def test_a_signed_bundle(checkout: Path) -> None:
+    for name in ("ours", "foreign"):
+        make_key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(checkout.parent / name)]
+        subprocess.run(make_key, check=True)
+        public = (checkout.parent / f"{name}.pub").read_text(encoding="utf-8")
+        (checkout.parent / f"{name}.signers").write_text(f"td@{name} {public}", encoding="utf-8")
+    bundle = make_bundle(checkout, "--sign", str(checkout.parent / "ours"))
+
+    def install_from(*arguments: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, str(bundle / "install.py"), "--prefix", str(bundle.parent / "env"), *arguments]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    foreign = install_from("--signers", str(checkout.parent / "foreign.signers"))
+    assert foreign.returncode == 1
+    assert "signature" in foreign.stderr
+    ours = install_from("--signers", str(checkout.parent / "ours.signers"))
+    assert ours.returncode == 0, ours.stderr
+    assert "signed by td@ours SHA256:" in ours.stdout
+
+    with (bundle / "SHA256SUMS").open("a", encoding="utf-8") as sums:
+        sums.write("\n")
+    shutil.rmtree(bundle.parent / "env")
+    assert "does not hold" in install_from().stderr
+    (bundle / "SHA256SUMS.sig").unlink()
+    unsigned = install_from("--signers", str(checkout.parent / "ours.signers"))
+    assert "is not signed" in unsigned.stderr
+
+
+READ_ONLY = "mount --bind '{0}' '{0}' && mount -o remount,ro,bind '{0}' && exec \"$@\""
+
+
+@pytest.mark.skipif(not can("unshare", "-rm", "true"), reason="no mount name spaces for us here")
+def test_a_read_only_checkout(checkout: Path) -> None:
+    seal = ["unshare", "-rm", "sh", "-c", READ_ONLY.format(checkout), "sh"]
+    refused = subprocess.run([*seal, *command(checkout)], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "choose a folder for the environment with --prefix DIR" in refused.stderr
+    before = sorted(path.relative_to(checkout) for path in checkout.rglob("*"))
+    prefix = checkout.parent / "env"
+    done = subprocess.run(
+        [*seal, *command(checkout, "--prefix", str(prefix))], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.relative_to(checkout) for path in checkout.rglob("*")) == before
+    said = subprocess.run([prefix / "bin" / "mapreel"], capture_output=True, text=True, check=False)
+    assert said.stdout.startswith("mapreel of ")
+
+
+def test_uninstall_leaves_the_disk_as_it_was(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MAPREEL_STATE"):
+        monkeypatch.delenv(name, raising=False)
+    before = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
+    assert run(checkout).returncode == 0
+    (checkout / ".venv.previous").mkdir()  # left over by a kill
+    assert run(checkout, "uninstall").returncode == 0
+    assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*")} == before
