@@ -94,7 +94,7 @@ class Demo:
 
     def _movie(self, numbers: tuple[int, ...]) -> None:
         from mapreel.core.media.images import picture_size, read_color
-        from mapreel.core.media.movies import MovieWriter
+        from mapreel.core.media.moviewriter import MovieWriter
 
         self.say("writing render.mp4")
         frames = find_sequence(self.take / "frames").pattern

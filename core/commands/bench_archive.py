@@ -43,7 +43,7 @@ def archive(
     from mapreel.core import benchmarks, benchmarks_archive
     from mapreel.core.benchmarks_archive_clip import parse_size
     from mapreel.core.local import wait_calmly
-    from mapreel.core.media.movies import exact_rate
+    from mapreel.core.media.moviewriter import exact_rate
 
     wait_calmly()
     console = Console(json=as_json)

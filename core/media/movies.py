@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Movies out (H.264 in MP4) and in (colour movies), through PyAV."""
+"""Colour movies in, through PyAV; `moviewriter` writes them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import av
 import numpy as np
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from mapreel.core.contract.errors import FileTooLargeError, OutputError
-from mapreel.core.contract.takes import atomic_path
+from mapreel.core.contract.errors import FileTooLargeError
 from mapreel.core.media.files import MAX_PIXELS, MAX_SIDE_PX, damaged, picture_name, read_head, unsupported
 
 # Containers that hold one camera or render stream; playlists, network streams and image demuxers stay shut.
@@ -38,8 +36,6 @@ MOVIE_SUFFIXES = frozenset(
     {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".ts", ".264", ".h264", ".265", ".y4m"}
 )
 MAX_FRAMES = 1_000_000  # eleven hours at 24 frames/s; as many as one job takes
-THREADS = 4  # fixed: x264 decides by the number of threads, and the same pictures have to give the same bytes anywhere
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _MATRICES = {  # libav's AVColorSpace number -> swscale's matrix
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
@@ -49,158 +45,9 @@ _MATRICES = {  # libav's AVColorSpace number -> swscale's matrix
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
 }
-_EXACT = int(Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INP)
 _EXACT_BACK = int(
     Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
 )
-
-
-def exact_rate(fps: float) -> Fraction:
-    """Frames each second as the fraction that is meant: 23.976 is 24000/1001. Raises ValueError for what is no rate."""
-    if not 0 < fps <= 1000:
-        raise ValueError(f"{fps} is no frame rate")
-    whole = round(fps * 1.001)
-    if abs(whole * 1000 / 1001 - fps) < 0.002 and abs(round(fps) - fps) > 1e-6:
-        return Fraction(whole * 1000, 1001)
-    return Fraction(fps).limit_denominator(1001)
-
-
-class MovieWriter:
-    """Writes frames of one size as H.264 yuv420p MP4, the form that plays everywhere, atomically at close.
-
-    Colours are converted with the BT.709 matrix to limited range and tagged so. 4:2:0 needs even sizes: an odd width or
-    height is padded by one column or row that repeats the edge (4:4:4 would keep the size, but browsers and QuickTime
-    refuse it). Frame n is shown at exactly n / fps seconds. The same frames and parameters give the same bytes.
-    Use as a context manager: when the block raises, nothing is left behind.
-    """
-
-    def __init__(
-        self, path: Path, size: tuple[int, int], fps: float | Fraction, *, crf: int = 16, preset: str = "medium"
-    ) -> None:
-        """Starts the file.
-
-        size: height and width in pixels. crf: 0 … 51, smaller is better and larger; 16 shows no blocks.
-        preset: x264's words for time against size, see PRESETS. Raises OutputError, DiskFullError, ValueError.
-        """
-        self.path = Path(path)
-        self.size = size
-        self.frames = 0
-        self._closed = False
-        height, width = size
-        if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX and 0 <= crf <= 51 and preset in PRESETS):
-            raise ValueError(f"no movie of {width}x{height} with crf {crf} and preset {preset}")
-        self._rate = fps if isinstance(fps, Fraction) else exact_rate(fps)
-        self._container: OutputContainer | None = None
-        self._atomic = atomic_path(self.path)
-        temporary = self._atomic.__enter__()
-        with self._guarded():
-            self._container, self._stream = self._open(temporary, crf, preset)
-            self._container.start_encoding()  # a folder that is gone or full is told here, not at the first frame
-
-    def write(self, frame: NDArray[np.uint8]) -> None:
-        """Adds one frame [H, W, 3] uint8 sRGB. Raises OutputError, DiskFullError; ValueError for another shape."""
-        if frame.dtype != np.uint8 or frame.shape != (*self.size, 3):
-            raise ValueError(f"the movie takes {(*self.size, 3)} uint8, not {frame.shape} {frame.dtype}")
-        if self._closed:
-            raise ValueError("the movie is closed")
-        height, width = self.size
-        even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        picture = VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24").reformat(
-            format="yuv420p",
-            src_colorspace=Colorspace.ITU709,
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            dst_color_trc=ColorTrc.BT709,
-            dst_color_primaries=ColorPrimaries.BT709,
-            interpolation=_EXACT,
-            threads=1,
-        )
-        picture.pts = self.frames
-        picture.time_base = 1 / self._rate
-        with self._guarded():
-            self._mux(picture)
-        self.frames += 1
-
-    def close(self) -> None:
-        """Finishes, syncs and renames the file. Raises OutputError, DiskFullError; ValueError without any frame."""
-        if self._closed:
-            return
-        if self.frames == 0:
-            self.abort()
-            raise ValueError("a movie needs at least one frame")
-        with self._guarded():
-            self._mux(None)
-            assert self._container is not None
-            self._container.close()
-        self._closed = True
-        self._atomic.__exit__(None, None, None)
-
-    def abort(self) -> None:
-        """Gives up: the temporary file goes away and `path` stays as it was."""
-        if not self._closed:
-            self._give_up(_AbandonedError())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self.abort()
-
-    def _open(self, temporary: Path, crf: int, preset: str) -> tuple[OutputContainer, VideoStream]:
-        container = av.open(
-            f"file:{temporary}", "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}
-        )
-        options = {"crf": str(crf), "preset": preset, "threads": str(THREADS), "flags": "+bitexact"}
-        stream = container.add_stream("libx264", rate=self._rate, options=options)
-        height, width = self.size
-        context = stream.codec_context
-        stream.width, stream.height = width + width % 2, height + height % 2
-        stream.pix_fmt = "yuv420p"
-        stream.time_base = context.time_base = 1 / self._rate
-        context.colorspace = 1  # AVCOL_SPC_BT709: here PyAV takes libav's numbers, swscale's enum counts differently
-        context.color_primaries = int(ColorPrimaries.BT709)
-        context.color_trc = int(ColorTrc.BT709)
-        context.color_range = int(ColorRange.MPEG)
-        return container, stream
-
-    def _mux(self, picture: VideoFrame | None) -> None:
-        assert self._container is not None
-        self._container.mux(self._stream.encode(picture))
-
-    @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Whatever fails inside ends the movie; libav's errors become ours."""
-        try:
-            yield
-        except av.FFmpegError as error:
-            self._give_up(error)
-            raise OutputError(
-                f"{self.path} could not be written as a movie",
-                "try again with another size or frame rate",
-                detail=str(error),
-                file=str(self.path),
-            ) from error
-        except BaseException as error:
-            self._give_up(error)
-            raise
-
-    def _give_up(self, error: BaseException) -> None:
-        self._closed = True
-        if self._container is not None:
-            with contextlib.suppress(av.FFmpegError):  # it failed already, and only the temporary file hangs on it
-                self._container.close()
-        # an OSError comes back from here as OutputError or DiskFullError
-        self._atomic.__exit__(type(error), error, error.__traceback__)
-
-
-class _AbandonedError(Exception):
-    """Tells the temporary file that nobody wants it any more."""
 
 
 @dataclass(frozen=True, kw_only=True)

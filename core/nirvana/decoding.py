@@ -28,7 +28,7 @@ from mapreel.core.contract.requests import DecodeFormat, DecodeRequest
 from mapreel.core.contract.takes import is_file_take, write_atomically
 from mapreel.core.device import pick_device
 from mapreel.core.media.images import picture_size, write_exr, write_png
-from mapreel.core.media.movies import MovieWriter
+from mapreel.core.media.moviewriter import MovieWriter
 from mapreel.core.media.plates import exr_attributes
 from mapreel.core.nirvana.archive import Archive
 from mapreel.core.nirvana.convert import as_pixels, file_format

@@ -19,7 +19,7 @@ from mapreel.core.contract.requests import EncodeRequest, VerifyRequest
 from mapreel.core.contract.strict_json import parse_json
 from mapreel.core.contract.versions import installed_version
 from mapreel.core.device import pick_device
-from mapreel.core.media.movies import exact_rate
+from mapreel.core.media.moviewriter import exact_rate
 from mapreel.core.media.palettes import load_palette
 from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
 from mapreel.core.nirvana import bitstream as bits

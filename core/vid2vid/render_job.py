@@ -18,7 +18,8 @@ from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.requests import Quality, RenderRequest
 from mapreel.core.contract.takes import claim_folder, is_file_take, resume_take, write_atomically
 from mapreel.core.device import pick_device
-from mapreel.core.media.movies import MovieWriter, movie_info
+from mapreel.core.media.movies import movie_info
+from mapreel.core.media.moviewriter import MovieWriter
 from mapreel.core.vid2vid.checkpoint import Model, load_model
 from mapreel.core.vid2vid.conditions import source_digits
 from mapreel.core.vid2vid.keyframes import LONGEST_GAP

@@ -19,7 +19,8 @@ from mapreel.core.contract.errors import InputError
 from mapreel.core.media.images import picture_size, read_color, read_color_float, write_exr, write_png
 from mapreel.core.media.labels import read_label_map
 from mapreel.core.media.motion import read_motion
-from mapreel.core.media.movies import MovieWriter, movie_info, read_movie
+from mapreel.core.media.movies import movie_info, read_movie
+from mapreel.core.media.moviewriter import MovieWriter
 from mapreel.core.media.plates import exr_attributes, plate_facts, read_plate
 
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))

@@ -27,7 +27,7 @@ from mapreel.core.media import images
 from mapreel.core.media.images import picture_size, read_color, read_color_float, write_exr, write_png
 from mapreel.core.media.labels import read_label_map
 from mapreel.core.media.motion import read_motion
-from mapreel.core.media.movies import MovieWriter
+from mapreel.core.media.moviewriter import MovieWriter
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -284,7 +284,7 @@ from pathlib import Path
 import numpy as np
 from mapreel.core.contract.errors import OutputError
 from mapreel.core.media.images import write_exr, write_png
-from mapreel.core.media.movies import MovieWriter
+from mapreel.core.media.moviewriter import MovieWriter
 
 folder = Path(sys.argv[1])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from mapreel.core.contract.errors import DamagedFileError, InputError, OutputError, UnsupportedFileError
-from mapreel.core.media.movies import MovieWriter, exact_rate, movie_info, read_movie, read_movie_frames
+from mapreel.core.media.movies import movie_info, read_movie, read_movie_frames
+from mapreel.core.media.moviewriter import MovieWriter, exact_rate
 
 COLORS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (128, 128, 128), (200, 40, 90)]
 

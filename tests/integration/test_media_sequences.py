@@ -20,7 +20,7 @@ from mapreel.core.contract.errors import (
 )
 from mapreel.core.contract.frames import FrameRange, MissingFrames
 from mapreel.core.media.images import write_exr, write_png
-from mapreel.core.media.movies import MovieWriter
+from mapreel.core.media.moviewriter import MovieWriter
 from mapreel.core.media.sequence import MapKind, open_maps
 
 

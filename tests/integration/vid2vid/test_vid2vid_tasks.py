@@ -31,7 +31,7 @@ from mapreel.core.contract.frames import FrameRange
 from mapreel.core.contract.requests import Quality, RenderRequest
 from mapreel.core.media.images import read_color, write_png
 from mapreel.core.media.landmarks import MESH_POINTS
-from mapreel.core.media.movies import MovieWriter
+from mapreel.core.media.moviewriter import MovieWriter
 from mapreel.core.vid2vid.checkpoint import load_model
 from mapreel.core.vid2vid.config import config_from_dict
 from mapreel.core.vid2vid.dataset import load_shot
