@@ -38,9 +38,10 @@ import importlib.metadata, json
 found = []
 for package in importlib.metadata.distributions():
     about = package.metadata
-    licence = about.get("License-Expression") or about.get("License") or ""
+    licence = about.get("License-Expression") or ""
+    text = about.get("License") or ""
     kinds = [line.split(" :: ")[-1] for line in about.get_all("Classifier") or [] if line.startswith("License ::")]
-    short = licence if 0 < len(licence) < 80 and "\\n" not in licence else ", ".join(kinds)
+    short = licence or (text if 0 < len(text) < 80 and "\\n" not in text else ", ".join(kinds))
     found.append({"name": about["Name"], "version": package.version, "licence": short})
 print(json.dumps(found))
 """

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from mapreel import install
+from mapreel.requirements import bundling
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = "http://127.0.0.1:9/simple"  # the discard port: nothing listens there
@@ -151,8 +152,13 @@ def environment_python(checkout: Path) -> Path:
     return checkout / ".venv" / "bin" / "python"
 
 
-def test_from_nothing_to_nothing(checkout: Path) -> None:
-    before = sorted(path.name for path in checkout.iterdir())
+def test_from_nothing_to_nothing(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # pip asks compilers for their versions, and some write into HOME then
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MAPREEL_STATE"):
+        monkeypatch.delenv(name, raising=False)
+    before = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
     first = run(checkout)
     assert first.returncode == 0, first.stderr + first.stdout
     assert "computed and checked" in first.stdout
@@ -177,9 +183,10 @@ def test_from_nothing_to_nothing(checkout: Path) -> None:
     assert update.returncode == 0
     assert update.stdout.startswith("Upgrading ")
 
+    (checkout / ".venv.previous").mkdir()  # left over by a kill
     gone = run(checkout, "uninstall")
     assert gone.returncode == 0, gone.stderr
-    assert sorted(path.name for path in checkout.iterdir()) == before
+    assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*")} == before
 
 
 def test_killed_in_the_middle_and_two_at_once(checkout: Path) -> None:
@@ -385,32 +392,33 @@ def test_a_bundle_installs_where_there_is_no_network(checkout: Path, monkeypatch
 
 
 @pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="no ssh-keygen here")
-def test_a_signed_bundle(checkout: Path) -> None:
+def test_a_signed_bundle(tmp_path: Path) -> None:
     for name in ("ours", "foreign"):
-        make_key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(checkout.parent / name)]
+        make_key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(tmp_path / name)]
         subprocess.run(make_key, check=True)
-        public = (checkout.parent / f"{name}.pub").read_text(encoding="utf-8")
-        (checkout.parent / f"{name}.signers").write_text(f"td@{name} {public}", encoding="utf-8")
-    bundle = make_bundle(checkout, "--sign", str(checkout.parent / "ours"))
-
-    def install_from(*arguments: str) -> subprocess.CompletedProcess[str]:
-        words = [sys.executable, str(bundle / "install.py"), "--prefix", str(bundle.parent / "env"), *arguments]
-        return subprocess.run(words, capture_output=True, text=True, check=False)
-
-    foreign = install_from("--signers", str(checkout.parent / "foreign.signers"))
-    assert foreign.returncode == 1
-    assert "signature" in foreign.stderr
-    ours = install_from("--signers", str(checkout.parent / "ours.signers"))
-    assert ours.returncode == 0, ours.stderr
-    assert "signed by td@ours SHA256:" in ours.stdout
-
-    with (bundle / "SHA256SUMS").open("a", encoding="utf-8") as sums:
-        sums.write("\n")
-    shutil.rmtree(bundle.parent / "env")
-    assert "does not hold" in install_from().stderr
-    (bundle / "SHA256SUMS.sig").unlink()
-    unsigned = install_from("--signers", str(checkout.parent / "ours.signers"))
-    assert "is not signed" in unsigned.stderr
+        public = (tmp_path / f"{name}.pub").read_text(encoding="utf-8")
+        (tmp_path / f"{name}.signers").write_text(f"td@{name} {public}", encoding="utf-8")
+    bundle = make_checkout(tmp_path / "bundle")
+    (bundle / "pyproject.toml").unlink()
+    make_wheel(bundle / "wheels", "mapreel", {"mapreel.py": ""})
+    sums = "".join(f"{bundling.sha256(bundle / name)}  {name}\n" for name in bundling.names(bundle))
+    (bundle / "SHA256SUMS").write_text(sums, encoding="utf-8")
+    ours, foreign = tmp_path / "ours.signers", tmp_path / "foreign.signers"
+    with pytest.raises(bundling.BundleError, match="is not signed"):
+        bundling.check(bundle, ours)
+    bundling.sign(bundle / "SHA256SUMS", tmp_path / "ours")
+    assert "signed by td@ours SHA256:" in bundling.check(bundle, ours)
+    assert "signed by SHA256:" in bundling.check(bundle, None)
+    with pytest.raises(bundling.BundleError, match="signature"):
+        bundling.check(bundle, foreign)
+    install_from = [sys.executable, str(bundle / "install.py"), "--prefix", str(tmp_path / "env"), "--signers"]
+    refused = subprocess.run([*install_from, str(foreign)], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "signature" in refused.stderr
+    with (bundle / "SHA256SUMS").open("a", encoding="utf-8") as changed:
+        changed.write("\n")
+    with pytest.raises(bundling.BundleError, match="does not hold"):
+        bundling.check(bundle, None)
 
 
 READ_ONLY = "mount --bind '{0}' '{0}' && mount -o remount,ro,bind '{0}' && exec \"$@\""
@@ -431,16 +439,3 @@ def test_a_read_only_checkout(checkout: Path) -> None:
     assert sorted(path.relative_to(checkout) for path in checkout.rglob("*")) == before
     said = subprocess.run([prefix / "bin" / "mapreel"], capture_output=True, text=True, check=False)
     assert said.stdout.startswith("mapreel of ")
-
-
-def test_uninstall_leaves_the_disk_as_it_was(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MAPREEL_STATE"):
-        monkeypatch.delenv(name, raising=False)
-    before = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
-    assert run(checkout).returncode == 0
-    (checkout / ".venv.previous").mkdir()  # left over by a kill
-    assert run(checkout, "uninstall").returncode == 0
-    assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*")} == before
