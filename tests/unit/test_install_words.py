@@ -283,3 +283,46 @@ def test_which_torch_came_is_read_without_importing_it(tmp_path: Path) -> None:
     assert not environment.torch_is_cuda()
     version.write_text("from typing import Optional\ncuda: Optional[str] = '13.0'\n", encoding="utf-8")
     assert environment.torch_is_cuda()
+
+
+def test_scripts_of_windows_name_the_new_place_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There a script is a small program with the interpreter's path in the middle and a zip at its end."""
+    monkeypatch.setattr(install.sys, "platform", "win32")
+    environment = install.Environment(tmp_path / "Mapreel Ümwelt.next", sys.executable, None, None)
+    scripts = environment.prefix / "Scripts"
+    scripts.mkdir(parents=True)
+    assert environment.python == scripts / "python.exe"
+    here = os.fsencode(str(scripts))
+    (scripts / "python.exe").write_bytes(b"MZ" + here)
+    (scripts / "mapreel.exe").write_bytes(b"MZ\0launcher#!" + here + b"\\python.exe\r\nPK\3\4")
+    environment.point_to(tmp_path / "Mapreel Ümwelt")
+    there = os.fsencode(str(tmp_path / "Mapreel Ümwelt" / "Scripts"))
+    assert (scripts / "mapreel.exe").read_bytes() == b"MZ\0launcher#!" + there + b"\\python.exe\r\nPK\3\4"
+    assert (scripts / "python.exe").read_bytes() == b"MZ" + here
+
+
+def test_files_are_copied_where_they_cannot_be_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "no links on this disk")
+
+    (tmp_path / "a").write_text("x", encoding="utf-8")
+    monkeypatch.setattr(os, "link", refuse)
+    install.link_or_copy(str(tmp_path / "a"), str(tmp_path / "b"))
+    assert (tmp_path / "b").read_text(encoding="utf-8") == "x"
+
+
+def test_wishes_that_need_a_bundle_or_a_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert install.main(["bundle"]) == 2
+    assert install.main(["doctor", "--prefix", str(tmp_path / "none")]) == 1
+    monkeypatch.setattr(install, "IN_BUNDLE", True)
+    assert install.main(["test"]) == 2
+    assert install.main(["bundle", "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert ["Where to?" in said[0], "Nothing complete" in said[1], "no tests" in said[2], "is a bundle" in said[3]] == [
+        True,
+        True,
+        True,
+        True,
+    ]
