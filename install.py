@@ -804,7 +804,7 @@ def upgrade(environment: Environment, stamp: Dict[str, str], wanted: Dict[str, s
 def change_places(environment: Environment, new: Environment) -> None:
     """Put the new environment where the old one stands; take it back when it does not run there."""
     old = environment.beside(PREVIOUS)
-    stop_service(environment)
+    stop_service(environment, Path(environment.answer(STATE_FOLDER).stdout.strip() or os.devnull))
     os.replace(str(environment.prefix), str(old.prefix))
     try:
         os.replace(str(new.prefix), str(environment.prefix))
@@ -954,7 +954,8 @@ def uninstall(options: argparse.Namespace) -> int:
     with PrefixLock(prefix):
         if environment.stamp():
             state = state_folder(environment)
-            stop_service(environment)
+            if state:
+                stop_service(environment, state)
         for ending in (NEXT, PREVIOUS):
             environment.beside(ending).remove()
         environment.remove()
@@ -975,9 +976,8 @@ def uninstall(options: argparse.Namespace) -> int:
     return 0
 
 
-def stop_service(environment: Environment) -> None:
-    """End the service that runs from an environment; its unfinished jobs go on with the next one."""
-    state = Path(environment.answer(STATE_FOLDER).stdout.strip() or os.devnull)
+def stop_service(environment: Environment, state: Path) -> None:
+    """End the service that keeps its state in `state`; its unfinished jobs go on with the next one."""
     if not (state / "service.json").exists():
         return
     stop = [str(environment.python), "-P", "-m", "mapreel.core.cli", "service", "stop"]
