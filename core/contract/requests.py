@@ -26,6 +26,8 @@ FORMAT = "mapreel-request"
 VERSION = 1
 DEPTHS = ("8", "10", "12", "16", "half")
 CRITICS = ("patch", "oasis")
+BUILT_IN = "ocio://"
+_PICTURE_PATHS = ("ocio", "plate", "c2pa_cert", "c2pa_key")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -46,16 +48,22 @@ class KeyRule(str, Enum):
 
 
 class ImageFormat(str, Enum):
-    """The files of a take: PNG (sRGB, 8 bit) or EXR (half)."""
+    """The files of a take: PNG, TIFF or EXR in a folder, or how a movie is packed; png leaves that to its ending."""
 
     PNG = "png"
     EXR = "exr"
+    TIFF = "tiff"
+    H264 = "h264"
+    H265 = "h265"
+    PRORES = "prores"
+    FFV1 = "ffv1"
 
 
 class DecodeFormat(str, Enum):
     """The files of decoded frames. auto: PNG of 8 or 16 bits, or half-float EXR, as the archive's own depth wants it.
 
-    Scene-linear archives become PNG, and display-referred ones EXR, by the curve of sRGB.
+    Scene-linear archives become PNG, and display-referred ones EXR, by the curve of sRGB, unless a colour space is
+    asked for. Of a movie auto is what its ending means.
     """
 
     AUTO = "auto"
@@ -63,6 +71,11 @@ class DecodeFormat(str, Enum):
     PNG16 = "png16"
     EXR = "exr"
     EXR32 = "exr32"
+    TIFF = "tiff"
+    H264 = "h264"
+    H265 = "h265"
+    PRORES = "prores"
+    FFV1 = "ffv1"
 
 
 class Preset(str, Enum):
@@ -108,7 +121,7 @@ class Request:
             value = getattr(self, name)
             values = value if isinstance(value, tuple) else (value,)
             found += [(name, item[1] if isinstance(item, tuple) else item) for item in values if item is not None]
-        return found
+        return [(name, path) for name, path in found if not (name == "ocio" and path.startswith(BUILT_IN))]
 
     def to_json(self) -> dict[str, JSON]:
         fields = {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
@@ -116,14 +129,43 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RenderRequest(Request):
+class PictureRequest(Request):
+    """What requests that write pictures share; all of it came with later versions and may be left out.
+
+    bits, compression: see `pictures.file_spec`. colour_space: what the files shall be in, a name of the colour config;
+    ocio: that config, a file or `ocio://…`. plate: EXR frames whose metadata and data window are kept. c2pa: mark every
+    file as made by a network, signed with the certificate chain and key in these PEM files.
+    """
+
+    bits: int | None = None
+    compression: str | None = None
+    colour_space: str | None = None
+    ocio: str | None = None
+    plate: str | None = None
+    c2pa: bool = False
+    c2pa_cert: str | None = None
+    c2pa_key: str | None = None
+
+    def _check_pictures(self) -> None:
+        _check_space(self.colour_space)
+        given = self.c2pa_cert is not None and self.c2pa_key is not None
+        some = self.c2pa_cert is not None or self.c2pa_key is not None
+        _need(given or not self.c2pa, "c2pa needs a certificate and its key", "give --c2pa-cert and --c2pa-key")
+        _need(self.c2pa or not some, "a certificate is given, but no mark is asked for", "add --c2pa")
+
+
+PICTURE_FIELDS = ("bits", "compression", "colour_space", "ocio", "plate", "c2pa", "c2pa_cert", "c2pa_key")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderRequest(PictureRequest):
     """Semantic maps in, photoreal frames (a folder) or a movie out. `model` is a shipped name or a folder.
 
     keys: a field of later versions; a request without it means the adaptive rule, the only one there was.
     """
 
     kind: ClassVar[str] = "render"
-    path_fields: ClassVar[tuple[str, ...]] = ("labels", "out", "instances", "motion", "reference")
+    path_fields: ClassVar[tuple[str, ...]] = ("labels", "out", "instances", "motion", "reference", *_PICTURE_PATHS)
     labels: str
     model: str
     out: str
@@ -143,6 +185,7 @@ class RenderRequest(Request):
             checked_path(self.model, "model")
         chosen = self.keys is KeyRule.ADAPTIVE or self.quality in (Quality.FAST, Quality.DRAFT)
         _need(chosen, f"quality {self.quality.value} has no key frames to choose", "leave out keys or use quality fast")
+        self._check_pictures()
         _check_frames(self.frames)
         _check_rate(self.fps)
 
@@ -193,11 +236,12 @@ class EncodeRequest(Request):
     depth: bits a channel (8, 10, 12, 16) or half, as the source has them when left out. alpha: keep it where there is
     one. labels, instances: maps that go along, losslessly; palette: NAME or file, the names of their ids. recipe: a
     JSON file that goes along. timecode: HH:MM:SS:FF of the first frame. tags: names and texts. dated: note the day.
-    intra: groups from one that stands alone to the next; the codec's own choice when left out.
+    intra: groups from one that stands alone to the next; the codec's own choice when left out. ocio: the colour config
+    that knows the colour space.
     """
 
     kind: ClassVar[str] = "encode"
-    path_fields: ClassVar[tuple[str, ...]] = ("source", "out", "labels", "instances", "recipe")
+    path_fields: ClassVar[tuple[str, ...]] = ("source", "out", "labels", "instances", "recipe", "ocio")
     source: str
     out: str
     frames: str | None = None
@@ -218,6 +262,7 @@ class EncodeRequest(Request):
     tags: tuple[tuple[str, str], ...] = ()
     dated: bool = False
     intra: int | None = None
+    ocio: str | None = None
 
     def _check(self) -> None:
         _check_frames(self.frames)
@@ -225,9 +270,7 @@ class EncodeRequest(Request):
         _need(bounded, f"intra is {self.intra}", "give a number of groups from 1 to 4096")
         known = self.depth is None or self.depth in DEPTHS
         _need(known, f"a depth of {str(self.depth)[:20]} is unknown", f"use one of {', '.join(DEPTHS)}")
-        space = self.colour_space
-        named = space is None or (0 < len(space) <= 64 and space.isascii() and space.isprintable())
-        _need(named, "the colour space has no usable name", "give 1 to 64 plain characters")
+        _check_space(self.colour_space)
         texts = all(0 < len(name) <= 200 and len(text) <= 10_000 for name, text in self.tags)
         _need(texts and len(self.tags) <= 1000, "the tags are too many or too long", "give fewer and shorter ones")
         _need(len({name for name, _ in self.tags}) == len(self.tags), "a tag is given twice", "give each once")
@@ -244,7 +287,7 @@ class EncodeRequest(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecodeRequest(Request):
+class DecodeRequest(PictureRequest):
     """Frames of a neural archive into a folder or a movie.
 
     region: x, y, width, height in pixels of the frame. scale: 1, 2, 4 or 8, what the sides are divided by. maps: also
@@ -252,7 +295,7 @@ class DecodeRequest(Request):
     """
 
     kind: ClassVar[str] = "decode"
-    path_fields: ClassVar[tuple[str, ...]] = ("archive", "out")
+    path_fields: ClassVar[tuple[str, ...]] = ("archive", "out", *_PICTURE_PATHS)
     archive: str
     out: str
     frames: str | None = None
@@ -263,6 +306,7 @@ class DecodeRequest(Request):
 
     def _check(self) -> None:
         _check_frames(self.frames)
+        self._check_pictures()
         _need(self.scale in (1, 2, 4, 8), f"the scale is 1/{self.scale}", "use 1, 1/2, 1/4 or 1/8")
         if self.region is not None:
             x, y, width, height = self.region
@@ -329,6 +373,11 @@ KINDS: dict[str, type[Request]] = {
 def _check_frames(frames: str | None) -> None:
     if frames is not None:
         FrameRange.parse(frames)
+
+
+def _check_space(space: str | None) -> None:
+    named = space is None or (0 < len(space) <= 64 and space.isascii() and space.isprintable())
+    _need(named, "the colour space has no usable name", "give 1 to 64 plain characters")
 
 
 def _check_rate(fps: float) -> None:

@@ -23,7 +23,7 @@ from mapreel.core.contract.errors import (
     OutputError,
     UnsupportedFileError,
 )
-from mapreel.core.media import images
+from mapreel.core.media import writers
 from mapreel.core.media.images import picture_size, read_color, read_color_float, write_exr, write_png
 from mapreel.core.media.labels import read_label_map
 from mapreel.core.media.motion import read_motion
@@ -364,12 +364,12 @@ def test_a_folder_that_is_gone(tmp_path):
 
 def test_a_writer_that_lies_about_success_is_caught(tmp_path, monkeypatch):
     """The library's last bytes go out unchecked: a file that does not read back is not kept."""
-    real = images.parse_png
+    real = writers.parse_png
 
     def lost_tail(data, path, frame=None):
         return real(data[:-20], path, frame)
 
-    monkeypatch.setattr(images, "parse_png", lost_tail)
+    monkeypatch.setattr(writers, "parse_png", lost_tail)
     with pytest.raises(OutputError) as caught:
         write_png(tmp_path / "0001.png", photo())
     assert isinstance(caught.value.__cause__, OSError)
