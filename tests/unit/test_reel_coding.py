@@ -27,6 +27,7 @@ from mapreel.core.nirvana.reel.payload import all_deltas, empty_group, pack_grou
 from mapreel.core.nirvana.reel.places import PlaceDecoder, PlaceEncoder
 from mapreel.core.nirvana.reel.prior import laplace_tables, load_prior, whole_numbers
 from mapreel.core.nirvana.reel.rate import GridRate, nearly_rounded, symbol_bits
+from mapreel.core.nirvana.reel.reach import levels, reach_of, run_reach, spread
 from mapreel.core.nirvana.reel.transform import cosine_patches, for_shuffle
 
 SIZE = (40, 56)
@@ -119,6 +120,36 @@ def test_values_that_no_table_holds_are_kept_beside_the_stream():
     decoder.finish()
 
 
+@pytest.mark.parametrize("channels", [1, 4, 64, 192])
+def test_every_block_keeps_enough_channels(channels):
+    steps = levels(channels)
+    assert steps[0] == 0
+    assert steps[-1] == channels
+    assert (np.diff(steps) > 0).all()
+    random = np.random.default_rng(channels)
+    grid = (random.random((3, channels, 19, 9)) < 0.003).astype(np.int32)
+    blocks = reach_of(grid)
+    reach = spread(blocks, channels, grid.shape[2:])
+    assert not grid[np.broadcast_to(np.arange(channels)[None, :, None, None], grid.shape) >= reach[:, None]].any()
+    tables = load_prior().tables
+    encoder = PlaceEncoder(tables)
+    run_reach(encoder, blocks.copy(), channels, True)
+    decoder = PlaceDecoder(tables, *encoder.finish(), "group 0")
+    found = np.zeros_like(blocks)
+    run_reach(decoder, found, channels, False)
+    np.testing.assert_array_equal(found, blocks)
+
+
+def test_places_without_channels_change_nothing():
+    """Work goes with what is there: an empty half of a frame takes no bits."""
+    prior = load_prior()
+    small, large = some_group(6), empty_group((40, 120), 5, True, 9)
+    for name in ("intra", "inter"):
+        getattr(large, name)[..., :6, :8] = getattr(small, name)
+    large.offsets, large.deltas = small.offsets, small.deltas
+    assert len(pack_group(large, None, prior)) < len(pack_group(small, None, prior)) + 60
+
+
 class Watching:
     """Keeps the tables and means that a grid is coded with."""
 
@@ -133,7 +164,9 @@ class Watching:
 def test_whole_numbers_agree_with_the_real_model():
     prior, group = load_prior(), some_group(5, busy=0.2)
     watching = Watching()
-    run_grid(prior.contexts(True)[0], watching, group.inter.copy(), None, 2, [0] * CHANNELS, CHANNELS, True)
+    grid = group.inter.copy()
+    everywhere = np.full((len(grid), *grid.shape[2:]), CHANNELS, np.int32)
+    run_grid(prior.contexts(True)[0], watching, grid, None, 2, [0] * CHANNELS, everywhere, True)
     with torch.no_grad():
         quality = torch.full((1, 1, 1, 1), 2 / CONTEXT_STEPS)
         mean, log_scale = prior.coder(True).context(torch.from_numpy(group.inter).float(), None, quality)

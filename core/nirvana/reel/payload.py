@@ -29,12 +29,13 @@ from mapreel.core.nirvana.reel.config import (
 from mapreel.core.nirvana.reel.context import GridContext, PlaceCoder, run_grid
 from mapreel.core.nirvana.reel.places import PlaceDecoder, PlaceEncoder
 from mapreel.core.nirvana.reel.prior import Prior
+from mapreel.core.nirvana.reel.reach import reach_of, run_reach, spread
 
 Ints = npt.NDArray[np.int32]
 Deltas = dict[str, Ints]  # steps by which a synthesis tensor differs from the prior's, by "intra." or "inter." + name
 
 _HEAD = struct.Struct("<BIb")  # 0 intra or 1 predicted, CRC of the symbols, quality
-_COUNT_SCALE, _OFFSET_SCALE, _LEVEL_SCALE = 36, 18, 36  # tables for counts of channels, offsets, scales of deltas
+_OFFSET_SCALE, _LEVEL_SCALE = 18, 36  # tables for offsets and scales of deltas
 _NOTHING = 0  # scale of a tensor that does not differ
 
 
@@ -84,7 +85,7 @@ def all_deltas(intra: bool) -> Deltas:
 
 
 def symbols_crc(group: GroupSymbols) -> int:
-    """CRC-32 of the quality and of all symbols as 32-bit numbers, in the order in which they are coded."""
+    """CRC-32 of the quality and of all symbols: of each part where it is not 0, and what stands there, as 32 bits."""
     crc = zlib.crc32(struct.pack("<i", group.quality))
     for part in (
         *(group.offsets[name] for name in offset_counts()),
@@ -93,7 +94,10 @@ def symbols_crc(group: GroupSymbols) -> int:
         group.intra,
         group.inter,
     ):
-        crc = zlib.crc32(np.ascontiguousarray(part).astype("<i4").tobytes(), crc)
+        flat = np.ascontiguousarray(part).reshape(-1)
+        there = np.flatnonzero(flat)
+        crc = zlib.crc32(there.astype("<u4").tobytes(), crc)
+        crc = zlib.crc32(flat[there].astype("<i4").tobytes(), crc)
     return crc
 
 
@@ -127,7 +131,7 @@ def unpack_group(
 def _run_group(group: GroupSymbols, previous: Deltas | None, prior: Prior, coder: PlaceCoder, *, known: bool) -> None:
     for name in offset_counts():
         values = group.offsets[name]
-        values[...] = _plainly(coder, values, _OFFSET_SCALE, known)
+        values[...] = np.clip(_plainly(coder, values, _OFFSET_SCALE, known), 1 - SCALES, SCALES - 1)
     _run_deltas(group, previous, coder, known)
     latents, fine, coarse = prior.contexts(True)
     steps = group.offsets["motion"].tolist()
@@ -175,14 +179,10 @@ def _run_grid(
     offsets: list[int],
     known: bool,
 ) -> None:
-    """A grid [T, C, h, w]. First, for each frame, how many channels are there at all (the rest is 0)."""
-    frames, channels = grid.shape[:2]
+    """A grid [T, C, h, w]. First, for each of its blocks, how many channels are there at all (the rest is 0)."""
+    frames, channels, height, width = grid.shape
     if frames == 0:
         return
-    there = grid.any(axis=(2, 3)) * np.arange(1, channels + 1)
-    counts = np.clip(_plainly(coder, there.max(axis=1).astype(np.int32), _COUNT_SCALE, known), 0, channels)
-    for count in sorted({int(c) for c in counts} - {0}):
-        rows = np.flatnonzero(counts == count)
-        part = np.ascontiguousarray(grid[rows])
-        run_grid(context, coder, part, None if above is None else above[rows], quality, offsets, count, known)
-        grid[rows] = part
+    blocks = reach_of(grid)
+    run_reach(coder, blocks, channels, known)
+    run_grid(context, coder, grid, above, quality, offsets, spread(blocks, channels, (height, width)), known)

@@ -49,9 +49,10 @@ class Tables:
 
 def _runs(tables: Ints) -> tuple[npt.NDArray[np.int64], list[tuple[int, int, int]]]:
     """An order that brings equal tables together, and (table, begin, end) of each run; skipped scales are left out."""
-    coded = np.flatnonzero(tables >= SKIPPED_SCALES * FRACTIONS)
-    order = coded[np.argsort(tables[coded], kind="stable")]
+    order = np.argsort(tables.astype(np.uint8), kind="stable")  # small numbers are sorted by counting
     ordered = tables[order]
+    skipped = int(np.searchsorted(ordered, SKIPPED_SCALES * FRACTIONS))
+    order, ordered = order[skipped:], ordered[skipped:]
     edges = np.flatnonzero(np.diff(ordered)) + 1
     begins = [0, *edges.tolist()] if len(order) else []
     ends = [*edges.tolist(), len(order)] if len(order) else []
