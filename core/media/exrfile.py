@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import OpenImageIO as oiio  # noqa: N813  # the library's own habit
@@ -37,13 +38,13 @@ def read_exr(
     UnsupportedFileError (no EXR, or a deep one), and what `pick` raises.
     """
     refused: UnsupportedFileError | None = None
-    with _open(path, frame, remedy) as source:
+    with open_exr(path, frame, remedy) as source:
         for part in range(MAX_PARTS):
             if not source.seek_subimage(part, 0):
                 break
-            _check(source.spec(), path, frame, remedy)
+            check_exr(source.spec(), path, frame, remedy)
             try:
-                wanted = pick(_channel_names(source.spec(), path, frame))
+                wanted = pick(channel_names(source.spec(), path, frame))
             except UnsupportedFileError as error:
                 refused = refused or error
                 continue
@@ -62,14 +63,20 @@ def _read_channels(
     chosen = tuple(index - first for index in wanted)
     if chosen != tuple(range(last - first + 1)):
         pixels = pixels[:, :, chosen]
-    return _to_display_window(np.ascontiguousarray(pixels, np.float32), source.spec())
+    return to_display_window(np.ascontiguousarray(pixels, np.float32), source.spec())
 
 
 def exr_size(path: Path, frame: int | None = None) -> tuple[int, int]:
     """Height and width of the display window, from the header alone; errors as in read_exr."""
-    with _open(path, frame, "save it as EXR") as source:
+    with open_exr(path, frame, "save it as EXR") as source:
         spec = source.spec()
         return int(spec.full_height), int(spec.full_width)
+
+
+def exr_spec(path: Path, frame: int | None = None) -> oiio.ImageSpec:
+    """All that the header of the first part says, in OpenImageIO's words; errors as in read_exr."""
+    with open_exr(path, frame, "save it as EXR") as source:
+        return source.spec().copy()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +91,12 @@ class ExrFacts:
 
 def exr_facts(path: Path, frame: int | None = None) -> ExrFacts:
     """Facts of an EXR from its header alone; errors as in read_exr."""
-    with _open(path, frame, "save it as EXR") as source:
+    with open_exr(path, frame, "save it as EXR") as source:
         spec = source.spec()
         aspect = float(spec.get_float_attribute("PixelAspectRatio", 1.0))
         primaries = spec.getattribute("chromaticities")
         return ExrFacts(
-            channels=_channel_names(spec, path, frame),
+            channels=channel_names(spec, path, frame),
             pixel_aspect=aspect if 0.01 <= aspect <= 100 else 1.0,
             chromaticities=tuple(map(float, primaries)) if isinstance(primaries, tuple) else None,
             timecode=_timecode(spec.getattribute("smpte:TimeCode")),
@@ -109,7 +116,8 @@ def _timecode(stored: object) -> str | None:
 
 
 @contextlib.contextmanager
-def _open(path: Path, frame: int | None, remedy: str) -> Iterator[oiio.ImageInput]:
+def open_exr(path: Path, frame: int | None, remedy: str) -> Iterator[oiio.ImageInput]:
+    """An EXR whose first part was checked, closed at the end; errors as in read_exr."""
     limit_openimageio()
     head = read_head(path, 16, frame)
     if not head.startswith(EXR_MAGIC):
@@ -121,14 +129,15 @@ def _open(path: Path, frame: int | None, remedy: str) -> Iterator[oiio.ImageInpu
     if source is None:
         raise damaged(path, frame, "has a header that cannot be read", oiio_message())
     try:
-        _check(source.spec(), path, frame, remedy)
+        check_exr(source.spec(), path, frame, remedy)
         yield source
     finally:
         oiio_message(source)
         source.close()
 
 
-def _check(spec: oiio.ImageSpec, path: Path, frame: int | None, remedy: str) -> None:
+def check_exr(spec: oiio.ImageSpec, path: Path, frame: int | None, remedy: str) -> None:
+    """Refuses a part that is deep or claims more than we take, from its header alone; errors as in read_exr."""
     raw_bytes = spec.width * spec.height * spec.pixel_bytes(True)
     channels = spec.nchannels
     payload = path.stat().st_size
@@ -139,18 +148,20 @@ def _check(spec: oiio.ImageSpec, path: Path, frame: int | None, remedy: str) -> 
         raise unsupported(path, frame, "is a deep EXR", remedy)
 
 
-def _channel_names(spec: oiio.ImageSpec, path: Path, frame: int | None) -> tuple[str, ...]:
+def channel_names(spec: oiio.ImageSpec, path: Path, frame: int | None) -> tuple[str, ...]:
+    """Names of a part's channels as they stand in the file. Raises DamagedFileError for what is no text."""
     try:
         return tuple(str(name) for name in spec.channelnames)
     except UnicodeDecodeError as error:
         raise damaged(path, frame, "has channel names that are no text", str(error)) from error
 
 
-def _to_display_window(pixels: NDArray[np.float32], spec: oiio.ImageSpec) -> NDArray[np.float32]:
+def to_display_window(pixels: NDArray[Any], spec: oiio.ImageSpec) -> NDArray[Any]:
+    """Pixels [h, w, C] of the data window placed in the display window [H, W, C]; 0 where there are none."""
     window = (spec.full_x, spec.full_y, spec.full_width, spec.full_height)
     if (spec.x, spec.y, spec.width, spec.height) == window:
         return pixels
-    shown = np.zeros((spec.full_height, spec.full_width, pixels.shape[2]), np.float32)
+    shown = np.zeros((spec.full_height, spec.full_width, pixels.shape[2]), pixels.dtype)
     left, top = max(spec.x, spec.full_x), max(spec.y, spec.full_y)
     right = min(spec.x + spec.width, spec.full_x + spec.full_width)
     bottom = min(spec.y + spec.height, spec.full_y + spec.full_height)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapreel.core.media.exrfile import ExrFacts, exr_facts, read_exr
+from mapreel.core.media.exrfile import ExrFacts, exr_facts, exr_spec, read_exr
 from mapreel.core.media.files import EXR_MAGIC, damaged, read_head, unsupported
 from mapreel.core.media.images import read_picture
+from mapreel.core.media.writers import PictureHeader
 
 SCENE_LINEAR = "lin_rec709"  # of an EXR that names no primaries, as OpenEXR says
 # x and y of red, green, blue and white: the primaries that a name stands for.
@@ -91,6 +92,43 @@ def exr_attributes(colour_space: str, pixel_aspect: Fraction, fps: Fraction, tim
     if timecode is not None:
         told["smpte:TimeCode"] = timecode
     return told
+
+
+_OURS = frozenset(
+    {
+        "compression",
+        "chromaticities",
+        "colorinteropid",
+        "name",
+        "view",
+        "multiview",
+        "type",
+        "channels",
+        "textureformat",
+    }
+    | {"wrapmodes", "xmp", "software", "planarconfig", "datawindow", "displaywindow", "tiles", "preview"}
+)
+"""What an EXR says of its own pixels and packing: of another file's pixels it would be a lie."""
+
+
+def plate_header(path: Path, *, frame: int | None = None) -> PictureHeader:
+    """Metadata and windows of an EXR, for the pictures that are made of it: timecode, rate, pixel aspect ratio, camera
+    and whatever else stands there; not its packing, its colours and its Cryptomatte manifests. Raises as read_plate.
+    """
+    spec = exr_spec(Path(path), frame)
+    kept = {}
+    for entry in spec.extra_attribs:
+        name = entry.name.lower()
+        if name not in _OURS and not name.startswith(("oiio:", "openexr:", "cryptomatte/")):
+            kept[entry.name] = (entry.type, entry.value)
+    left, top = spec.x - spec.full_x, spec.y - spec.full_y
+    right, bottom = min(left + spec.width, spec.full_width), min(top + spec.height, spec.full_height)
+    window = (max(left, 0), max(top, 0), right, bottom)
+    whole = window == (0, 0, spec.full_width, spec.full_height)
+    empty = window[0] >= right or window[1] >= bottom
+    return PictureHeader(
+        values=MappingProxyType(kept), origin=(spec.full_x, spec.full_y), window=None if whole or empty else window
+    )
 
 
 def _is_exr(path: Path, frame: int | None) -> bool:
