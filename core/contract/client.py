@@ -50,10 +50,14 @@ class ServiceClient:
         start: bool = True,
         start_timeout_s: float = 60.0,
         arguments: tuple[str, ...] = (),
+        python: str | None = None,
     ) -> None:
-        """`start=False` never starts a service; `arguments` are words for the service that is started."""
+        """`start=False` never starts a service; `arguments` are words for the service that is started.
+
+        python: the interpreter that Mapreel is installed for, where that is not the one that runs this.
+        """
         self._connection = ServiceConnection(
-            state_folder(state), starts=start, start_timeout_s=start_timeout_s, arguments=arguments
+            state_folder(state), starts=start, start_timeout_s=start_timeout_s, arguments=arguments, python=python
         )
         self._session = DraftSession()
 

@@ -40,9 +40,16 @@ class ServiceConnection:
     """Opens itself when it is used, and anew when it broke. Starts the service when `starts` says so."""
 
     def __init__(
-        self, folder: StateFolder, *, starts: bool, start_timeout_s: float, arguments: tuple[str, ...]
+        self,
+        folder: StateFolder,
+        *,
+        starts: bool,
+        start_timeout_s: float,
+        arguments: tuple[str, ...],
+        python: str | None = None,
     ) -> None:
         self.starts = starts
+        self._python = python
         self._folder = folder
         self._start_timeout_s = start_timeout_s
         self._arguments = arguments
@@ -135,7 +142,7 @@ class ServiceConnection:
     def _start_and_connect(self, first: ServiceError) -> None:
         """Also when a stranger answered: its port may come from an endpoint file that a dead service left behind."""
         deadline = time.monotonic() + self._start_timeout_s
-        started, pause_s, last = start_service(self._folder, self._arguments), _FIRST_PAUSE_S, first
+        started, pause_s, last = start_service(self._folder, self._arguments, self._python), _FIRST_PAUSE_S, first
         try:
             while time.monotonic() < deadline:
                 if started.process.poll() is not None:
@@ -157,7 +164,7 @@ class ServiceConnection:
         ended.close()
         if failure is not None:
             raise failure
-        return start_service(self._folder, self._arguments)
+        return start_service(self._folder, self._arguments, self._python)
 
     def _prove(self, endpoint: Endpoint) -> None:
         """Connect and let the service prove that it knows our token, on this very connection."""

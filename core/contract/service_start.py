@@ -58,15 +58,18 @@ def _detached() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def _environment() -> dict[str, str]:
+def _environment(*, foreign: bool) -> dict[str, str]:
     """Ours; for another Python than the host's own without what the host set for its own (PYTHONHOME, PYTHONPATH)."""
-    foreign = bool(os.environ.get(PYTHON_VARIABLE))
     return {name: value for name, value in os.environ.items() if not (foreign and name.upper().startswith("PYTHON"))}
 
 
-def start_service(folder: StateFolder, arguments: tuple[str, ...] = ()) -> StartedService:
-    """Start a service for this state folder. Raises ServiceUnreachableError when there is no such program."""
-    python = os.environ.get(PYTHON_VARIABLE) or sys.executable
+def start_service(folder: StateFolder, arguments: tuple[str, ...] = (), python: str | None = None) -> StartedService:
+    """Start a service for this state folder. Raises ServiceUnreachableError when there is no such program.
+
+    python: the one that Mapreel is installed for, where that is not ours; else $MAPREEL_PYTHON, else ours.
+    """
+    named = python or os.environ.get(PYTHON_VARIABLE)
+    python = named or sys.executable
     words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the answer
     # -P: a queue.py in the folder where somebody calls us is not ours to run
     command = [python, "-P", "-m", "mapreel.core.service", "--state", str(folder.root), *arguments]
@@ -76,7 +79,7 @@ def start_service(folder: StateFolder, arguments: tuple[str, ...] = ()) -> Start
             stdin=subprocess.DEVNULL,
             stdout=words,
             stderr=words,
-            env=_environment(),
+            env=_environment(foreign=bool(named)),
             close_fds=True,
             **_detached(),
         )

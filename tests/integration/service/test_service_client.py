@@ -298,9 +298,9 @@ def test_nothing_is_run_from_the_folder_of_the_caller_nor_is_it_held(house, monk
 
 def test_what_a_host_set_for_its_own_python_stays_there(monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/opt/host")
-    assert _environment()["PYTHONHOME"] == "/opt/host"
+    assert _environment(foreign=False)["PYTHONHOME"] == "/opt/host"
     monkeypatch.setenv("MAPREEL_PYTHON", "/opt/mapreel/bin/python")
-    assert "PYTHONHOME" not in _environment()
+    assert "PYTHONHOME" not in _environment(foreign=True)
 
 
 def test_network_disks_are_refused(tmp_path):
