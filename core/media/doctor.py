@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The label doctor: walks through the label maps of a shot once and says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mapreel.core.contract.errors import InputError, UnsupportedFileError
+from mapreel.core.contract.frames import FoundSequence, FrameRange, SequencePattern, find_sequence
+from mapreel.core.contract.progress import JobContext, Progress, RemainingTime, SilentContext
+from mapreel.core.media.doctor_frames import Box, Colours, Look, Mask, enlarged_from, look_at, places_of, try_read
+from mapreel.core.media.doctor_time import Event, TimeWindow
+from mapreel.core.media.movies import MOVIE_SUFFIXES
+from mapreel.core.media.palettes import Palette, load_palette
+
+GLANCED = 3  # frames that a look before a render takes
+_WORST = 3  # places in time that a finding remembers for its picture
+_FEW_SPECKS, _SPECK_SHARE = 3, 0.0005  # renderings have specks of their own: at most 0.00027 of the pixels of a frame
+
+
+class Problem(StrEnum):
+    """What can be wrong with label maps, the worst first."""
+
+    DAMAGED = "damaged"
+    GAP = "gap"
+    MIXED_SIZES = "mixed-sizes"
+    MIXED_CHANNELS = "mixed-channels"
+    MIXED_DEPTHS = "mixed-depths"
+    SCALED_IDS = "scaled-ids"
+    LOSSY = "lossy"
+    SOFT_EDGES = "soft-edges"
+    RESIZED_SMOOTH = "resized-smooth"
+    RESIZED_NEAREST = "resized-nearest"
+    UNKNOWN_ID = "unknown-id"
+    UNKNOWN_COLOUR = "unknown-colour"
+    TOO_MANY_IDS = "too-many-ids"
+    GREY_AS_COLOUR = "grey-as-colour"
+    COLOUR_PICTURE = "colour-picture"
+    SINGLE_CLASS = "single-class"
+    CLASS_POP = "class-pop"
+    REGION_POP = "region-pop"
+    SPECKS = "specks"
+
+
+@dataclass(frozen=True)
+class _Words:
+    """counts: what its number counts. serious: a render of these maps shows it. mends: what `repair` does."""
+
+    says: str
+    counts: str
+    serious: bool
+    mends: str
+
+
+_WORDS: dict[Problem, _Words] = {
+    Problem.DAMAGED: _Words("cannot be read", "frames", True, "replaced as --missing says"),
+    Problem.GAP: _Words("not on disk", "frames", True, "filled as --missing says"),
+    Problem.MIXED_SIZES: _Words("of another size than most", "frames", True, ""),
+    Problem.MIXED_CHANNELS: _Words("with other channels than most", "frames", True, ""),
+    Problem.MIXED_DEPTHS: _Words("of another bit depth than most", "frames", False, ""),
+    Problem.SCALED_IDS: _Words("ids multiplied by {note}, as when 8 bits are saved as 16", "frames", True, "divided"),
+    Problem.LOSSY: _Words("packed as JPEG, or once were: the ids are no longer exact", "frames", True, "voted anew"),
+    Problem.SOFT_EDGES: _Words("anti-aliased edges: values that are no class", "pixels", True, "voted anew"),
+    Problem.RESIZED_SMOOTH: _Words("made larger with a smoothing filter", "pixels", True, "voted anew"),
+    Problem.RESIZED_NEAREST: _Words("made larger by repeating pixels, from {note}", "frames", False, ""),
+    Problem.UNKNOWN_ID: _Words("ids that the palette does not have ({note})", "pixels", True, "thin ones voted anew"),
+    Problem.UNKNOWN_COLOUR: _Words("surfaces of unknown colours", "pixels", True, ""),
+    Problem.TOO_MANY_IDS: _Words("more than 256 ids in a frame, as instance maps have", "ids", True, ""),
+    Problem.GREY_AS_COLOUR: _Words("grey ids saved with more channels ({note})", "frames", True, "one channel kept"),
+    Problem.COLOUR_PICTURE: _Words("colours, not ids; name their palette with --palette", "frames", True, ""),
+    Problem.SINGLE_CLASS: _Words("empty: one class everywhere", "frames", True, "short runs filled from both sides"),
+    Problem.CLASS_POP: _Words("a class that comes or goes for a few frames", "regions", True, "filled from both sides"),
+    Problem.REGION_POP: _Words(
+        "a region that comes or goes for a few frames", "regions", True, "filled from both sides"
+    ),
+    Problem.SPECKS: _Words("single pixels that flicker", "pixels", True, "voted anew"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a problem is worst: a frame, how much of it is there, boxes (x, y, width, height) and a word about it."""
+
+    frame: int
+    count: int
+    boxes: tuple[Box, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One problem over the whole shot. count counts `counts`; places: the worst ones first."""
+
+    problem: Problem
+    count: int
+    counts: str
+    frames: tuple[int, ...]
+    serious: bool
+    says: str
+    mends: str
+    classes: tuple[int, ...] = ()
+    places: tuple[Place, ...] = ()
+
+    def sentence(self, names: dict[int, str] | None = None) -> str:
+        """`frames 3-5: a region that comes or goes for a few frames (6 regions; car)`."""
+        told = str(FrameRange.from_numbers(self.frames))
+        told = told if len(told) <= 80 else told[:80].rsplit(",", 1)[0] + " …"
+        count = "" if self.counts == "frames" else f"{self.count} {self.counts}"
+        listed = ", ".join((names or {}).get(label, f"id {label}") for label in self.classes[:6])
+        inside = "; ".join(part for part in (count, listed) if part)
+        return f"{'frame' if len(self.frames) == 1 else 'frames'} {told}: {self.says}" + (
+            f" ({inside})" if inside else ""
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it; frame numbers as ranges."""
+        return {
+            "problem": self.problem.value,
+            "count": self.count,
+            "counts": self.counts,
+            "frames": str(FrameRange.from_numbers(self.frames)),
+            "frames_count": len(self.frames),
+            "serious": self.serious,
+            "says": self.says,
+            "repair": self.mends,
+            "classes": list(self.classes),
+            "worst": [
+                {"frame": p.frame, "count": p.count, "boxes": [list(b) for b in p.boxes[:8]]} for p in self.places
+            ],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What the doctor found. numbers: the frames on disk that were looked at; planned: those that should be there."""
+
+    source: str
+    numbers: tuple[int, ...]
+    planned: tuple[int, ...]
+    size: tuple[int, int] | None
+    findings: tuple[Finding, ...]
+    palette: Palette | None = None
+    colours: Colours = field(default_factory=lambda: Colours(None), repr=False)
+    seconds: float = 0.0
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Names of the palette's classes by id."""
+        return {entry.id: entry.name for entry in self.palette.classes} if self.palette else {}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Problem -> its count; what is not there is not listed."""
+        return {finding.problem.value: finding.count for finding in self.findings}
+
+    def find(self, problem: Problem | str) -> Finding | None:
+        """The finding of this problem, when there is one."""
+        return next((finding for finding in self.findings if finding.problem == problem), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it; bounded in size however long the shot."""
+        return {
+            "source": self.source,
+            "frames": str(FrameRange.from_numbers(self.planned)),
+            "looked_at": len(self.numbers),
+            "size": [self.size[1], self.size[0]] if self.size else None,
+            "palette": self.palette.name if self.palette else None,
+            "clean": not self.findings,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "seconds": round(self.seconds, 3),
+            "frames_per_second": round(len(self.numbers) / self.seconds, 2) if self.seconds > 0 else None,
+        }
+
+
+def examine(
+    source: str | Path,
+    *,
+    palette: str | Path | Palette | None = None,
+    frames: FrameRange | None = None,
+    context: JobContext | None = None,
+) -> Report:
+    """Looks at every map once, six frames in memory at a time, and writes nothing.
+
+    source: a folder, a pattern or one file of the sequence. palette: name, file or Palette; without one, ids are only
+    held against each other, and the flat colours of colour pictures are taken for classes. Raises InputError when there
+    is no such sequence (broken frames are findings), CancelledError.
+    """
+    started = time.perf_counter()
+    found, planned = planned_frames(source, frames)
+    known = palette if isinstance(palette, Palette) or palette is None else load_palette(palette)
+    tally = _Tally(Colours(known))
+    window = TimeWindow()
+    for look, follows in walk(found, planned, tally, context or SilentContext(), "examine"):
+        for event in window.push(look, follows=follows):
+            tally.add_event(event)
+    return tally.report(found, planned, known, time.perf_counter() - started)
+
+
+def glance(source: str | Path, *, palette: Palette | None = None, frames: FrameRange | None = None) -> str:
+    """One sentence about what is seriously wrong in three frames of the shot, or nothing. Never raises InputError.
+
+    Costs some tens of milliseconds at 512x256, whatever the length of the shot.
+    """
+    try:
+        found, planned = planned_frames(source, frames)
+        there = [number for number in planned if number in frozenset(found.numbers)]
+        chosen = sorted({there[0], there[len(there) // 2], there[-1]}) if there else []
+        colours, problems = Colours(palette), Counter[Problem]()
+        for number in chosen[:GLANCED]:
+            sample = try_read(found.pattern.path(number), number)
+            if isinstance(sample, InputError):
+                problems[Problem.DAMAGED] += 1
+                continue
+            problems.update(Problem(name) for name in look_at(sample, number, colours).counts)
+    except InputError:
+        return ""
+    said = [_WORDS[problem].says.partition(" (")[0] for problem in Problem if problem in problems]
+    serious = [
+        says for problem, says in zip([p for p in Problem if p in problems], said, strict=True) if _serious(problem)
+    ]
+    if not serious:
+        return ""
+    first = serious[0].replace("{note}", "a number")
+    more = f" and {len(serious) - 1} more" if len(serious) > 1 else ""
+    return f"the label maps look damaged ({first}{more}); see: mapreel label doctor {source}"
+
+
+def _serious(problem: Problem) -> bool:
+    return _WORDS[problem].serious and problem is not Problem.COLOUR_PICTURE
+
+
+def planned_frames(source: str | Path, frames: FrameRange | None) -> tuple[FoundSequence, tuple[int, ...]]:
+    """The sequence on disk and the numbers that should be there. Raises InputError."""
+    path = Path(source)
+    if path.suffix.lower() in MOVIE_SUFFIXES and not path.is_dir() and not SequencePattern.looks_like(str(source)):
+        raise UnsupportedFileError(
+            f"{path.name} is a movie, and compression has changed the ids of its label maps",
+            "give an image sequence",
+            file=str(path),
+        )
+    found = find_sequence(source)
+    if frames is not None:
+        return found, frames.numbers
+    if found.pattern.frames is not None:
+        return found, found.pattern.frames.numbers
+    return found, FrameRange.parse(f"{found.numbers[0]}-{found.numbers[-1]}").numbers
+
+
+def walk(
+    found: FoundSequence, planned: tuple[int, ...], tally: _Tally, context: JobContext, stage: str
+) -> Iterator[tuple[Look, bool]]:
+    """Reads the planned frames that are there one by one; True where the frame before was read as well."""
+    there = frozenset(found.numbers)
+    remaining, follows = RemainingTime(), False
+    for index, number in enumerate(planned):
+        context.check()
+        if number not in there:
+            tally.add(Problem.GAP, number, 1)
+            follows = False
+            continue
+        sample = try_read(found.pattern.path(number), number)
+        if isinstance(sample, InputError):
+            tally.add(Problem.DAMAGED, number, 1, note=str(sample))
+            follows = False
+        else:
+            look = look_at(sample, number, tally.colours)
+            tally.add_look(look)
+            yield look, follows
+            follows = True
+        context.report(Progress(index + 1, len(planned), stage, remaining.update(index + 1, len(planned))))
+
+
+class _Tally:
+    """Collects what is found; keeps numbers, never pictures."""
+
+    def __init__(self, colours: Colours) -> None:
+        self.colours = colours
+        self.numbers: list[int] = []
+        self._counts: dict[Problem, dict[int, int]] = {}
+        self._places: dict[Problem, list[Place]] = {}
+        self._classes: dict[Problem, Counter[int]] = {}
+        self._notes: dict[Problem, Counter[str]] = {}
+        self._shapes: dict[Problem, dict[int, str]] = {Problem.MIXED_SIZES: {}, Problem.MIXED_CHANNELS: {}}
+        self._shapes[Problem.MIXED_DEPTHS] = {}
+        self._pixels = 0
+        self._changes: tuple[Mask, Mask] | None = None  # of columns and lines, of all frames of one size
+
+    def add(self, problem: Problem, frame: int, count: int, boxes: list[Box] | None = None, note: str = "") -> None:
+        """Note a count of a problem in a frame; counts of one frame add up."""
+        counts = self._counts.setdefault(problem, {})
+        counts[frame] = counts.get(frame, 0) + count
+        if note:
+            self._notes.setdefault(problem, Counter())[note] += 1
+        self._remember(problem, Place(frame=frame, count=counts[frame], boxes=tuple(boxes or ()), note=note))
+
+    def _remember(self, problem: Problem, place: Place) -> None:
+        places = self._places.setdefault(problem, [])
+        same = next((old for old in places if old.frame == place.frame), None)
+        if same is not None:
+            places.remove(same)
+            place = Place(frame=place.frame, count=place.count, boxes=(*same.boxes, *place.boxes)[:40], note=place.note)
+        places.append(place)
+        places.sort(key=lambda each: -each.count)
+        del places[_WORST:]
+
+    def add_look(self, look: Look) -> None:
+        """What one frame shows by itself."""
+        self.numbers.append(look.number)
+        self._pixels = max(self._pixels, look.ids.size)
+        height, width = look.size
+        self._shapes[Problem.MIXED_SIZES][look.number] = f"{width}x{height}"
+        self._shapes[Problem.MIXED_CHANNELS][look.number] = look.sample.channels
+        self._shapes[Problem.MIXED_DEPTHS][look.number] = f"{look.sample.bits} bits"
+        self._gather_changes(look)
+        for name, count in look.counts.items():
+            problem = Problem(name)
+            counted = count if _WORDS[problem].counts in ("pixels", "ids") else 1
+            self.add(problem, look.number, counted, look.places[name], look.notes[name])
+
+    def _gather_changes(self, look: Look) -> None:
+        if look.changes is None:
+            return
+        if self._changes is None:
+            self._changes = look.changes
+        elif all(len(mine) == len(other) for mine, other in zip(self._changes, look.changes, strict=True)):
+            across, down = (mine | other for mine, other in zip(self._changes, look.changes, strict=True))
+            self._changes = across, down
+
+    def _enlarged_as_a_shot(self) -> None:
+        """One frame may hold too few edges to be sure of; all together tell."""
+        enlarged = enlarged_from(*self._changes) if self._changes is not None else ""
+        already = self._counts.get(Problem.RESIZED_NEAREST, {})
+        for number in self.numbers if enlarged else ():
+            if number not in already:
+                self.add(Problem.RESIZED_NEAREST, number, 1, note=enlarged)
+
+    def add_event(self, event: Event) -> None:
+        """What several frames show together."""
+        problem = Problem(event.problem)
+        if problem is Problem.SINGLE_CLASS:
+            return  # its frames have told it themselves
+        if problem is Problem.SPECKS:
+            self.add(problem, event.frames[0], event.pixels, places_of(event.mask))
+            return
+        self._classes.setdefault(problem, Counter())[event.class_] += 1
+        for frame in event.frames:
+            self.add(problem, frame, 1, [event.box])
+
+    def report(self, found: FoundSequence, planned: tuple[int, ...], palette: Palette | None, seconds: float) -> Report:
+        """Everything put together, the worst problem first."""
+        self._mixtures()
+        self._enlarged_as_a_shot()
+        self._drop_few_specks()
+        findings = tuple(self._finding(problem) for problem in Problem if self._counts.get(problem))
+        sizes = Counter(self._shapes[Problem.MIXED_SIZES].values())
+        width, _, height = sizes.most_common(1)[0][0].partition("x") if sizes else ("", "", "")
+        return Report(
+            source=found.pattern.format(),
+            numbers=tuple(self.numbers),
+            planned=planned,
+            size=(int(height), int(width)) if sizes else None,
+            findings=findings,
+            palette=palette,
+            colours=self.colours,
+            seconds=seconds,
+        )
+
+    def _mixtures(self) -> None:
+        for problem, shapes in self._shapes.items():
+            if len(set(shapes.values())) < 2:
+                continue
+            usual = Counter(shapes.values()).most_common(1)[0][0]
+            for number, shape in shapes.items():
+                if shape != usual:
+                    self.add(problem, number, 1, note=f"{shape}, most are {usual}")
+
+    def _drop_few_specks(self) -> None:
+        """Specks are a finding where a frame has more of them than this shot's own detail makes."""
+        counts = self._counts.get(Problem.SPECKS, {})
+        if not counts:
+            return
+        usual = float(np.percentile([counts.get(number, 0) for number in self.numbers], 75))
+        least = max(_FEW_SPECKS, min(_SPECK_SHARE * self._pixels, _FEW_SPECKS + 8 * usual))
+        self.speck_limit = least
+        self._counts[Problem.SPECKS] = {number: count for number, count in counts.items() if count >= least}
+        places = self._places[Problem.SPECKS]
+        self._places[Problem.SPECKS] = [place for place in places if place.count >= least]
+
+    def _finding(self, problem: Problem) -> Finding:
+        counts, words = self._counts[problem], _WORDS[problem]
+        notes = self._notes.get(problem, Counter())
+        note = ", ".join(word for word, _ in notes.most_common(2))
+        says = words.says.replace("{note}", note)
+        if problem in (Problem.MIXED_SIZES, Problem.MIXED_CHANNELS, Problem.MIXED_DEPTHS) and note:
+            says = f"{says} ({note})"
+        regions = sum(self._classes[problem].values()) if problem in self._classes else sum(counts.values())
+        return Finding(
+            problem=problem,
+            count=regions,
+            counts=words.counts,
+            frames=tuple(sorted(counts)),
+            serious=words.serious,
+            says=says,
+            mends=words.mends,
+            classes=tuple(label for label, _ in self._classes.get(problem, Counter()).most_common(6)),
+            places=tuple(self._places.get(problem, ())),
+        )
