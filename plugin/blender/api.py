@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a TD calls from scripts: blocks until it is done, gives a result, raises one sentence. The same with and without
+a window.
+
+    from bl_ext.user_default.mapreel_blender import api
+    maps = api.maps_from_scene(bpy.context.scene, "/shots/010/maps")
+    take = api.render(bpy.context.scene, labels=maps.pattern, instances=maps.pattern, motion=maps.pattern)
+    api.bring_in(take.path)
+    api.archive(take.path, "/shots/010/shot.nirv", psnr_db=34.0)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bpy
+
+from mapreel.core.contract.client import ServiceClient
+from mapreel.core.contract.errors import CancelledError, InternalError, MapreelError
+from mapreel.core.contract.jobs import JobState
+from mapreel.core.contract.progress import Progress
+from mapreel.core.contract.takes import claim_take, release_take
+from mapreel.plugin.blender import picture_file, results, scene_maps
+from mapreel.plugin.blender.classes import load_palette
+from mapreel.plugin.blender.properties import shot_of
+from mapreel.plugin.blender.versions import absolute
+from mapreel.plugin.shared.shot import decode_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mapreel.core.contract.job_view import JobView
+    from mapreel.core.contract.requests import Request
+
+
+@dataclass(frozen=True)
+class Take:
+    """A job that is done: where its result lies, and what it told (frames, seconds, …)."""
+
+    path: str
+    facts: dict[str, Any]
+
+
+def worker_python() -> str | None:
+    """The interpreter that Mapreel is installed for: the preference, else $MAPREEL_PYTHON, else none."""
+    package = (__package__ or "").rpartition(".plugin")[0] or __package__
+    addon = bpy.context.preferences.addons.get(package)
+    chosen = getattr(addon.preferences, "python", "") if addon and addon.preferences else ""
+    return absolute(chosen) or os.environ.get("MAPREEL_PYTHON") or None
+
+
+def _client() -> ServiceClient:
+    return ServiceClient(python=worker_python())
+
+
+def _wait(request: Request, report: Callable[[Progress], None] | None) -> Take:
+    with _client() as client:
+        view: JobView = client.submit(request)
+        for event in client.watch(view.id):
+            if report and event.job.progress:
+                report(event.job.progress)
+        view = client.show(view.id)
+    if view.state is JobState.FINISHED:
+        return Take(view.take or "", dict(view.result or {}))
+    if view.state is JobState.CANCELLED:
+        raise CancelledError("the job was cancelled", f"go on with: mapreel jobs retry {view.id}")
+    raise view.error or InternalError(f"the job ended as {view.state.value}", "look at it with: mapreel jobs show")
+
+
+def maps_from_scene(
+    scene: Any | None = None,
+    folder: str = "//mapreel/maps",
+    *,
+    palette: str | None = None,
+    frames: tuple[int, int, int] | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> scene_maps.SceneMaps:
+    """Write class ids, instances and motion of a scene's frames. Raises UsageError, OutputError."""
+    scene = scene or bpy.context.scene
+    chosen = load_palette(palette or scene.mapreel.palette)
+    return scene_maps.write_maps(scene, Path(absolute(folder)), chosen, frames=frames, report=report)
+
+
+def render(scene: Any | None = None, *, report: Callable[[Progress], None] | None = None, **changes: Any) -> Take:
+    """Render the scene's shot into a new take. `changes`: fields of Shot, such as labels=, quality=, first=, last=.
+
+    Raises UsageError for what cannot be rendered, ServiceError where there is no worker, CancelledError.
+    """
+    shot = shot_of(scene or bpy.context.scene)
+    return _wait(dataclasses.replace(shot, **changes).render_request(), report)
+
+
+def draft(scene: Any | None = None, frame: int | None = None, *, out: str | None = None, **changes: Any) -> str:
+    """One frame now, as a PNG. Gives its path; without `out` beside the shot's takes. Raises like `render`."""
+    scene = scene or bpy.context.scene
+    shot = dataclasses.replace(shot_of(scene), **changes)
+    with _client() as client:
+        answer = client.draft(shot.draft_request(scene.frame_current if frame is None else frame))
+    path = Path(absolute(out or "//mapreel/draft.png"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture_file.write_png(path, answer.width, answer.height, answer.pixels)
+    return str(path)
+
+
+def archive(
+    take: str,
+    out: str = "//mapreel/shot.nirv",
+    *,
+    scene: Any | None = None,
+    psnr_db: float | None = None,
+    preset: str = "draft",
+    maps: bool = False,
+    report: Callable[[Progress], None] | None = None,
+) -> Take:
+    """A take into a neural archive; `maps` keeps the maps that made it inside. Raises like `render`."""
+    shot = shot_of(scene or bpy.context.scene)
+    request = shot.encode_request(absolute(take), absolute(out), psnr_db=psnr_db, preset=preset, maps=maps)
+    return _wait(request, report)
+
+
+def unarchive(archive_file: str, out: str, *, report: Callable[[Progress], None] | None = None) -> Take:
+    """All frames of an archive into a folder. Raises like `render`."""
+    return _wait(decode_request(absolute(archive_file), absolute(out)), report)
+
+
+def bring_in(take: str, scene: Any | None = None, *, into: str = "node") -> Any:
+    """Show a take: into "node" (a Mapreel group of the compositor) or "strip" (of the sequencer), which is given."""
+    scene = scene or bpy.context.scene
+    path = Path(absolute(take))
+    return results.bring_into_strip(scene, path) if into == "strip" else results.bring_into_node(scene, path)
+
+
+def beauty_frames(scene: Any, folder: str, every: int, *, report: Callable[[int, int], None] | None = None) -> Take:
+    """Render every n-th frame of the scene as it is, PNG, for a training. Gives the folder and its frame numbers."""
+    place = claim_take(Path(absolute(folder)))
+    release_take(place)
+    numbers = list(range(scene.frame_start, scene.frame_end + 1, max(1, every)))
+    copy = scene.copy()
+    try:
+        settings = copy.render.image_settings
+        if hasattr(settings, "media_type"):
+            settings.media_type = "IMAGE"
+        settings.file_format, settings.color_mode, settings.color_depth = "PNG", "RGB", "8"
+        for done, number in enumerate(numbers):
+            if report:
+                report(done, len(numbers))
+            copy.frame_set(number)
+            copy.render.filepath = str(place / f"beauty.{number:04d}.png")
+            bpy.ops.render.render(write_still=True, scene=copy.name)
+    finally:
+        bpy.data.scenes.remove(copy)
+    return Take(str(place), {"frames": numbers})
+
+
+__all__ = [
+    "MapreelError",
+    "Take",
+    "archive",
+    "beauty_frames",
+    "bring_in",
+    "draft",
+    "maps_from_scene",
+    "render",
+    "unarchive",
+    "worker_python",
+]

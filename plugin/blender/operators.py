@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What buttons, menus and keys do. Each runs without a window as well, and then waits until it is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bpy
+
+from mapreel.core.contract.errors import MapreelError
+from mapreel.plugin.blender import api, classes, results
+from mapreel.plugin.blender.properties import shot_of
+from mapreel.plugin.blender.session import SESSION
+from mapreel.plugin.blender.versions import absolute
+from mapreel.plugin.shared.shot import decode_request
+
+if TYPE_CHECKING:
+    from mapreel.core.contract.requests import Request
+    from mapreel.plugin.shared.link import LinkedJob
+
+INTO = [
+    ("node", "Node", "A Mapreel node of the compositor"),
+    ("strip", "Strip", "A strip of the sequencer"),
+    ("none", "Nothing", "Only write the pictures"),
+]
+
+
+class _Operator(bpy.types.Operator):
+    """An operator whose errors are one sentence in the status bar."""
+
+    bl_options = {"REGISTER"}
+
+    def execute(self, context: Any) -> set[str]:
+        """Do it; a MapreelError becomes a report."""
+        try:
+            self.act(context)
+        except MapreelError as error:
+            SESSION.tell(str(error))
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+    def act(self, context: Any) -> None:
+        """What it is for."""
+        raise RuntimeError(self.bl_idname)
+
+
+class _JobOperator(_Operator):
+    """One that sends a job: with a window the artist goes on, sees progress and Esc cancels; without one it waits."""
+
+    _job: Any = None  # a LinkedJob; Blender evaluates the names of annotations
+    _timer: Any = None
+
+    def request(self, context: Any) -> Request:
+        """The job."""
+        raise RuntimeError(self.bl_idname)
+
+    def over(self, context: Any, take: str) -> None:
+        """What to do with its result."""
+
+    def act(self, context: Any) -> None:
+        """Send it and wait."""
+        link = SESSION.connected()
+        with link.client() as client:
+            view = client.wait(client.submit(self.request(context)).id)
+        if view.error:
+            raise view.error
+        self.over(context, view.take or "")
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        """Send it and come back at once."""
+        if bpy.app.background:
+            return self.execute(context)
+        try:
+            self._job = SESSION.job = SESSION.connected().submit(self.request(context))
+        except MapreelError as error:
+            SESSION.tell(str(error))
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        SESSION.said = ""
+        manager = context.window_manager
+        manager.progress_begin(0, 100)
+        self._timer = manager.event_timer_add(0.1, window=context.window)
+        manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: Any, event: Any) -> set[str]:
+        """Follow the job."""
+        job = self._job
+        assert job is not None
+        if event.type == "ESC" and not job.is_over:
+            SESSION.connected().cancel(job)
+        if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        context.window_manager.progress_update(round(job.share * 100))
+        if context.workspace:
+            context.workspace.status_text_set(None if job.is_over else f"Mapreel  {job.sentence}  (Esc cancels)")
+        return self._end(context, job) if job.is_over else {"PASS_THROUGH"}
+
+    def _end(self, context: Any, job: LinkedJob) -> set[str]:
+        context.window_manager.event_timer_remove(self._timer)
+        context.window_manager.progress_end()
+        SESSION.tell(job.sentence)
+        if job.state != "finished":
+            self.report({"ERROR"} if job.error else {"INFO"}, job.sentence)
+            return {"CANCELLED"}
+        try:
+            self.over(context, job.take)
+        except MapreelError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class MAPREEL_OT_render(_JobOperator):
+    """Render the shot into a new take and show it. Needs a saved file, or an output folder of your choice"""
+
+    bl_idname = "mapreel.render"
+    bl_label = "Render"
+    __annotations__ = {
+        "group": bpy.props.StringProperty(name="Node group", description="Settings of this group, not the scene's"),
+        "into": bpy.props.EnumProperty(name="Show in", items=INTO, default="node"),
+    }
+
+    def _group(self) -> Any | None:
+        return bpy.data.node_groups.get(self.group) if self.group else None
+
+    def request(self, context: Any) -> Request:
+        """The shot of the scene or of the node group."""
+        group = self._group()
+        return shot_of(context.scene, group.mapreel if group else None).render_request()
+
+    def over(self, context: Any, take: str) -> None:
+        """Show the take."""
+        group = self._group()
+        (group or context.scene).mapreel.take = take
+        if self.into == "node":
+            results.bring_into_node(context.scene, Path(take), group)
+        elif self.into == "strip":
+            results.bring_into_strip(context.scene, Path(take))
+
+
+class MAPREEL_OT_cancel(_Operator):
+    """Cancel the job that runs; finished frames stay"""
+
+    bl_idname = "mapreel.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """Only while something runs."""
+        return SESSION.job is not None and not SESSION.job.is_over
+
+    def act(self, _context: Any) -> None:
+        """Ask for the end."""
+        assert SESSION.job is not None
+        SESSION.connected().cancel(SESSION.job)
+
+
+class MAPREEL_OT_draft(_Operator):
+    """Draft the current frame into the image "Mapreel Draft\""""
+
+    bl_idname = "mapreel.draft"
+    bl_label = "Draft"
+
+    def act(self, context: Any) -> None:
+        """With a window in the background, without one at once."""
+        if bpy.app.background:
+            path = api.draft(context.scene, out=f"{bpy.app.tempdir}draft.png")
+            image = bpy.data.images.load(path, check_existing=True)
+            image.name = "Mapreel Draft"
+        else:
+            SESSION.ask_draft(context.scene)
+
+
+class MAPREEL_OT_add_node(_Operator):
+    """Add a Mapreel node, which carries the settings of the scene's shot and shows its take"""
+
+    bl_idname = "mapreel.add_node"
+    bl_label = "Mapreel"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def act(self, context: Any) -> None:
+        """Make it the active node."""
+        node = results.add_node(context.scene)
+        for other in node.id_data.nodes:
+            other.select = other == node
+        node.id_data.nodes.active = node
+
+
+class MAPREEL_OT_show_take(_Operator):
+    """Show another take of the same output"""
+
+    bl_idname = "mapreel.show_take"
+    bl_label = "Show take"
+    bl_options = {"REGISTER", "UNDO"}
+    __annotations__ = {
+        "take": bpy.props.StringProperty(name="Take", subtype="DIR_PATH"),
+        "group": bpy.props.StringProperty(name="Node group"),
+        "into": bpy.props.EnumProperty(name="Show in", items=INTO[:2], default="node"),
+    }
+
+    def act(self, context: Any) -> None:
+        """In the node group or the sequencer."""
+        take = Path(absolute(self.take))
+        if self.into == "strip":
+            results.bring_into_strip(context.scene, take)
+        else:
+            results.bring_into_node(context.scene, take, bpy.data.node_groups.get(self.group))
+
+
+class MAPREEL_OT_export_archive(_JobOperator):
+    """Keep the take in a neural archive"""
+
+    bl_idname = "mapreel.export_archive"
+    bl_label = "Export archive"
+
+    def request(self, context: Any) -> Request:
+        """The take that is shown."""
+        settings = context.scene.mapreel
+        shot = shot_of(context.scene)
+        return shot.encode_request(shot.take, absolute(settings.archive), psnr_db=settings.psnr)
+
+
+class MAPREEL_OT_import_archive(_JobOperator):
+    """Bring the frames of a neural archive in"""
+
+    bl_idname = "mapreel.import_archive"
+    bl_label = "Import archive"
+    __annotations__ = {
+        "filepath": bpy.props.StringProperty(name="Archive", subtype="FILE_PATH"),
+        "into": bpy.props.EnumProperty(name="Show in", items=INTO, default="strip"),
+    }
+
+    def request(self, context: Any) -> Request:
+        """All frames, into a folder beside the takes."""
+        archive = Path(absolute(self.filepath or context.scene.mapreel.archive))
+        return decode_request(str(archive), str(archive.with_suffix("")))
+
+    def over(self, context: Any, take: str) -> None:
+        """Show them."""
+        if self.into != "none":
+            api.bring_in(take, context.scene, into=self.into)
+
+
+class MAPREEL_OT_write_maps(_Operator):
+    """Write class, instance and motion maps of the scene's frame range, and take them as this shot's maps"""
+
+    bl_idname = "mapreel.write_maps"
+    bl_label = "Maps from the scene"
+    __annotations__ = {
+        "folder": bpy.props.StringProperty(name="Folder", subtype="DIR_PATH", default="//mapreel/maps"),
+    }
+
+    def act(self, context: Any) -> None:
+        """Frame after frame, with a bar at the pointer."""
+        manager = context.window_manager
+        manager.progress_begin(0, 1000)
+        try:
+            written = api.maps_from_scene(
+                context.scene,
+                self.folder,
+                report=lambda done, total: manager.progress_update(1000 * done // max(1, total)),
+            )
+        finally:
+            manager.progress_end()
+        settings = context.scene.mapreel
+        settings.labels = settings.instances = settings.motion = written.pattern
+        per_frame = written.seconds / max(1, len(written.frames))
+        SESSION.tell(f"{len(written.frames)} frames of maps, {per_frame:.2f} s each")
+
+
+class MAPREEL_OT_assign_class(_Operator):
+    """Give materials or objects whose names match a pattern a class of the palette"""
+
+    bl_idname = "mapreel.assign_class"
+    bl_label = "Assign class"
+    bl_options = {"REGISTER", "UNDO"}
+    __annotations__ = {
+        "pattern": bpy.props.StringProperty(name="Names", default="*", description="Such as tree*"),
+        "label": bpy.props.StringProperty(name="Class"),
+        "what": bpy.props.EnumProperty(
+            name="What", items=[("materials", "Materials", ""), ("objects", "Objects", "")], default="materials"
+        ),
+    }
+
+    def act(self, context: Any) -> None:
+        """All at once."""
+        palette = classes.load_palette(context.scene.mapreel.palette)
+        named = classes.assign(self.pattern, self.label, palette, what=self.what)
+        SESSION.tell(f"{len(named)} {self.what} are {self.label or 'without a class'}")
+
+
+class MAPREEL_OT_guess_classes(_Operator):
+    """Give every material whose name holds the name of a class that class"""
+
+    bl_idname = "mapreel.guess_classes"
+    bl_label = "Guess from names"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def act(self, context: Any) -> None:
+        """Only those without one."""
+        found = classes.guess(classes.load_palette(context.scene.mapreel.palette))
+        bare = classes.without_class(context.scene)
+        left = f"; without a class: {', '.join(bare[:5])}{' …' if len(bare) > 5 else ''}" if bare else ""
+        SESSION.tell(f"{len(found)} materials got a class{left}")
+
+
+OPERATORS = (
+    MAPREEL_OT_render,
+    MAPREEL_OT_cancel,
+    MAPREEL_OT_draft,
+    MAPREEL_OT_add_node,
+    MAPREEL_OT_show_take,
+    MAPREEL_OT_export_archive,
+    MAPREEL_OT_import_archive,
+    MAPREEL_OT_write_maps,
+    MAPREEL_OT_assign_class,
+    MAPREEL_OT_guess_classes,
+)

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Maps from the scene: class ids, instances and motion of every frame, rendered by Cycles with one sample.
+
+One multi-layer EXR a frame holds all three: the passes Material Index (class ids), Object Index (instances) and Vector.
+The scene is copied for it and the copy thrown away; what has to change in shared data (indices, materials of objects
+that have a class of their own) is put back whatever happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bpy
+
+from mapreel.core.contract.errors import UsageError
+from mapreel.core.contract.takes import claim_take, write_atomically
+from mapreel.plugin.blender import versions
+from mapreel.plugin.blender.classes import Palette, class_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NAME = "maps."
+MAX_INDEX = 32767  # of an index pass
+SURFACES = {"MESH", "CURVE", "SURFACE", "META", "FONT", "VOLUME"}
+
+
+@dataclass(frozen=True)
+class SceneMaps:
+    """What was written: a pattern that serves as labels, instances and motion, the frames and how long it took."""
+
+    folder: str
+    pattern: str
+    frames: tuple[int, ...]
+    seconds: float
+
+
+def instance_numbers(scene: Any) -> dict[str, int]:
+    """Object name -> instance, from 1; parts count as what they are parented to. Raises UsageError above 32767."""
+    things = [thing for thing in scene.objects if thing.type in SURFACES]
+    known = {thing.name for thing in things}
+    tops = {}
+    for thing in things:
+        top = thing
+        while top.parent is not None and top.parent.name in known:
+            top = top.parent
+        tops[thing.name] = top.name
+    order = {name: number for number, name in enumerate(sorted(set(tops.values())), start=1)}
+    if len(order) > MAX_INDEX:
+        raise UsageError(f"the scene has {len(order)} objects", f"join some: maps can tell {MAX_INDEX} apart")
+    return {name: order[top] for name, top in tops.items()}
+
+
+@contextlib.contextmanager
+def class_indices(scene: Any, palette: Palette) -> Iterator[None]:
+    """Within: pass indices are class ids (materials) and instances (objects). Afterwards: as they were."""
+    things = [thing for thing in scene.objects if thing.type in SURFACES]
+    old_materials = [(material, material.pass_index) for material in bpy.data.materials]
+    old_objects = [(thing, thing.pass_index) for thing in things]
+    made: list[Any] = []
+    undo: list[Callable[[], None]] = []
+    try:
+        for material, _ in old_materials:
+            material.pass_index = palette.ids.get(class_of(material), 0)
+        for thing in things:
+            if class_of(thing) in palette.ids:
+                _dress(thing, palette.ids[class_of(thing)], made, undo)
+        numbers = instance_numbers(scene)
+        for thing in things:
+            thing.pass_index = numbers[thing.name]
+        yield
+    finally:
+        for step in reversed(undo):
+            step()
+        for thing, index in [*old_materials, *old_objects]:
+            thing.pass_index = index
+        for material in made:
+            bpy.data.materials.remove(material)
+
+
+def _dress(thing: Any, index: int, made: list[Any], undo: list[Callable[[], None]]) -> None:
+    """Give an object that has a class of its own copies of its materials with that class's index."""
+    if not thing.material_slots and hasattr(thing.data, "materials"):
+        thing.data.materials.append(None)
+        undo.append(functools.partial(_drop_slot, thing.data))
+    for slot in thing.material_slots:
+        copy = slot.material.copy() if slot.material else bpy.data.materials.new("mapreel")
+        copy.pass_index = index
+        made.append(copy)
+        undo.append(_undressing(slot, slot.link, slot.material if slot.link == "OBJECT" else None))
+        slot.link = "OBJECT"
+        slot.material = copy
+
+
+def _drop_slot(data: Any) -> None:
+    data.materials.pop(index=len(data.materials) - 1)
+
+
+def _undressing(slot: Any, link: str, material: Any) -> Callable[[], None]:
+    def step() -> None:
+        slot.link = "OBJECT"
+        slot.material = material
+        slot.link = link
+
+    return step
+
+
+@contextlib.contextmanager
+def quick_copy(scene: Any, folder: Path, first: int, last: int, step: int) -> Iterator[Any]:
+    """A copy of the scene that renders nothing but passes, one sample a pixel, into a folder. Gone afterwards."""
+    copy = scene.copy()
+    try:
+        copy.name = "Mapreel maps"
+        copy.frame_start, copy.frame_end, copy.frame_step = first, last, step
+        render = copy.render
+        render.engine = "CYCLES"
+        render.use_compositing = render.use_sequencer = render.use_motion_blur = False
+        render.use_file_extension = render.use_overwrite = True
+        render.use_placeholder = render.use_border = False
+        render.filepath = str(folder / NAME)
+        versions.set_multilayer_exr(render.image_settings)
+        cycles = copy.cycles
+        cycles.samples, cycles.use_adaptive_sampling, cycles.use_denoising = 1, False, False
+        cycles.max_bounces = cycles.diffuse_bounces = cycles.glossy_bounces = cycles.transmission_bounces = 0
+        cycles.volume_bounces = 0
+        layer = copy.view_layers[0]
+        for name in ("material_index", "object_index", "vector"):
+            setattr(layer, f"use_pass_{name}", True)
+        for name in ("z", "mist", "normal", "cryptomatte_object", "cryptomatte_material", "cryptomatte_asset"):
+            setattr(layer, f"use_pass_{name}", False)
+        for other in list(copy.view_layers)[1:]:
+            other.use = False
+        yield copy
+    finally:
+        bpy.data.scenes.remove(copy)
+
+
+def describe(folder: Path, scene: Any, palette: Palette) -> None:
+    """Say beside the maps what their numbers mean."""
+    classes = [
+        {"id": number, "name": name, "color": _rgb(palette.colours[name])} for name, number in palette.ids.items()
+    ]
+    facts = {
+        "format": "mapreel-palette",
+        "version": 1,
+        "name": palette.name,
+        "classes": classes,
+        "made": {"by": f"Blender {bpy.app.version_string}", "scene": scene.name, "blend": Path(bpy.data.filepath).name},
+    }
+    write_atomically(folder / "palette.json", json.dumps(facts, indent=1).encode())
+
+
+def _rgb(colour: str) -> list[int]:
+    return [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+
+
+def write_maps(
+    scene: Any,
+    folder: Path,
+    palette: Palette,
+    *,
+    frames: tuple[int, int, int] | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> SceneMaps:
+    """Write the maps of a frame range and wait for them; a folder that exists gets a sibling with the next version.
+
+    frames: first, last, step; the scene's own by default. report: called with frames done and in all.
+    Raises UsageError: no camera, nothing has a class, too many objects. OutputError, DiskFullError.
+    """
+    check_scene(scene, palette)
+    first, last, step = frames or (scene.frame_start, scene.frame_end, scene.frame_step)
+    started = time.monotonic()
+    folder = claim_take(folder)
+    numbers = tuple(range(first, last + 1, step))
+    with class_indices(scene, palette), quick_copy(scene, folder, first, last, step) as copy:
+        for done, number in enumerate(numbers):
+            if report:
+                report(done, len(numbers))
+            copy.frame_set(number)
+            copy.render.filepath = str(folder / f"{NAME}{number:04d}.exr")
+            bpy.ops.render.render(write_still=True, scene=copy.name)
+    describe(folder, scene, palette)
+    if report:
+        report(len(numbers), len(numbers))
+    return SceneMaps(str(folder), str(folder / f"{NAME}####.exr"), numbers, time.monotonic() - started)
+
+
+def check_scene(scene: Any, palette: Palette) -> None:
+    """Refuse in one sentence what cannot give maps."""
+    if scene.camera is None:
+        raise UsageError(f"the scene {scene.name} has no camera", "add one, and make it the scene's")
+    worn = [slot.material for thing in scene.objects for slot in thing.material_slots if slot.material]
+    if not any(class_of(thing) in palette.ids for thing in [*worn, *scene.objects]):
+        raise UsageError(
+            f"nothing in the scene {scene.name} has a class of the palette {palette.name}",
+            "assign classes to materials or objects first",
+        )
+    if scene.frame_end < scene.frame_start:
+        raise UsageError(f"the range of the scene {scene.name} is empty", "set its first and last frame")

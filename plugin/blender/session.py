@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What lives as long as Blender does: the link to the service, the jobs of this window, the draft on show."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from mapreel.core.contract.draft import DraftFrame
+from mapreel.core.contract.errors import MapreelError
+from mapreel.plugin.blender import api, picture_file
+from mapreel.plugin.blender.properties import shot_of
+from mapreel.plugin.shared.link import Link, LinkedJob
+
+PUMP_EVERY_S = 0.1
+DRAFT_IMAGE = "Mapreel Draft"
+
+
+class Session:
+    """One for each Blender; made when the extension is enabled."""
+
+    def __init__(self) -> None:
+        self.link: Link | None = None
+        self.job: LinkedJob | None = None  # the one that the panel shows
+        self.said = ""  # the last sentence for the artist
+        self.drafted: int | None = None  # the frame that the draft shows
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def connected(self) -> Link:
+        """The link, made with the preferences of now."""
+        if self.link is None:
+            self.link = Link(python=api.worker_python())
+        return self.link
+
+    def close(self) -> None:
+        """Let everything go; jobs go on in the service."""
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def ask_draft(self, scene: Any) -> None:
+        """Ask for the current frame; a newer wish takes its place."""
+        try:
+            request = shot_of(scene).draft_request(scene.frame_current)
+        except MapreelError as error:
+            self.tell(str(error))
+            return
+        self.connected().draft(request, self._show_draft)
+
+    def tell(self, sentence: str) -> None:
+        """Show a sentence in the panel."""
+        self.said = sentence
+        redraw()
+
+    def _show_draft(self, answer: DraftFrame | MapreelError) -> None:
+        if isinstance(answer, MapreelError):
+            self.tell(str(answer))
+            return
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="mapreel-")
+        path = Path(self._folder.name) / "draft.png"
+        path.write_bytes(picture_file.png(answer.width, answer.height, answer.pixels))
+        image = bpy.data.images.get(DRAFT_IMAGE)
+        if image is None:
+            image = bpy.data.images.load(str(path))
+            image.name = DRAFT_IMAGE
+        else:
+            image.filepath = str(path)
+            image.reload()
+        self.drafted = answer.number
+        self.tell(f"draft of frame {answer.number}")
+
+
+SESSION = Session()
+
+
+def redraw() -> None:
+    """Have Blender draw what shows our state anew."""
+    manager = bpy.context.window_manager
+    for window in manager.windows if manager else ():
+        for area in window.screen.areas:
+            if area.type in {"PROPERTIES", "NODE_EDITOR", "IMAGE_EDITOR", "SEQUENCE_EDITOR"}:
+                area.tag_redraw()
+
+
+def pump() -> float:
+    """Called by Blender ten times a second; a timer that raises would be removed for good."""
+    try:
+        if SESSION.link is not None and SESSION.link.pump():
+            redraw()
+    except Exception as error:  # noqa: BLE001 - see above
+        SESSION.said = f"this is a fault of ours ({type(error).__name__}: {error})"
+    return PUMP_EVERY_S
+
+
+@persistent
+def frame_changed(scene: Any, _graph: Any = None) -> None:
+    """The playhead moved: draft the frame, if it is to be followed."""
+    settings = getattr(scene, "mapreel", None)
+    if settings is not None and settings.follow and not bpy.app.background:
+        SESSION.ask_draft(scene)
+
+
+def start() -> None:
+    """Begin to listen."""
+    if not bpy.app.timers.is_registered(pump):
+        bpy.app.timers.register(pump, first_interval=PUMP_EVERY_S, persistent=True)
+    bpy.app.handlers.frame_change_post.append(frame_changed)
+
+
+def end() -> None:
+    """Stop listening."""
+    if bpy.app.timers.is_registered(pump):
+        bpy.app.timers.unregister(pump)
+    if frame_changed in bpy.app.handlers.frame_change_post:
+        bpy.app.handlers.frame_change_post.remove(frame_changed)
+    SESSION.close()

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The link from a host to the service: what is slow happens in threads, and the host takes what came when it likes.
+
+A host's own thread calls `submit`, `draft`, `cancel`, which return at once, and a few times a second `pump`, which runs
+what came back. Nothing here knows a host, and nothing that goes wrong here leaves `pump` as an exception.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mapreel.core.contract.client import ServiceClient
+from mapreel.core.contract.draft import DraftFrame, DraftSession
+from mapreel.core.contract.errors import DraftSupersededError, InternalError, MapreelError
+from mapreel.core.contract.jobs import JobState
+from mapreel.core.contract.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mapreel.core.contract.job_view import JobView
+    from mapreel.core.contract.requests import DraftRequest, Request
+
+PUMP_BUDGET_S = 0.004  # of the host's own time at a go; what is left comes the next time
+
+
+@dataclass
+class LinkedJob:
+    """A job as the host shows it. Changed by `pump` only, so the host's thread reads it without a lock."""
+
+    kind: str
+    state: str = "sending"
+    id: str = ""
+    take: str = ""
+    progress: Progress | None = None
+    error: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
+    is_over: bool = False
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, 0 to 1."""
+        return self.progress.done / self.progress.total if self.progress and self.progress.total else 0.0
+
+    @property
+    def sentence(self) -> str:
+        """One line for a person."""
+        if self.error:
+            return self.error
+        if self.progress and not self.is_over:
+            left = self.progress.seconds_left
+            about = f", about {left:.0f} s left" if left is not None else ""
+            return f"{self.progress.stage}: {self.progress.done} of {self.progress.total}{about}"
+        return self.state
+
+
+class Link:
+    """Talks to the service of this user in threads of its own; see the module."""
+
+    def __init__(self, *, python: str | None = None, state: str | None = None) -> None:
+        """python: the interpreter that Mapreel is installed for; state: folder of the service, else the user's own."""
+        self._arguments = {"python": python or None, "state": state or None}
+        self._came: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._session = DraftSession()
+        self._wish: queue.LifoQueue[tuple[DraftRequest, Callable[[DraftFrame | MapreelError], None]]] = (
+            queue.LifoQueue()
+        )
+        self._drafter: threading.Thread | None = None
+        self._closed = threading.Event()
+        self.jobs: list[LinkedJob] = []
+
+    def client(self) -> ServiceClient:
+        """A client for a thread that may wait."""
+        return ServiceClient(state=self._arguments["state"], python=self._arguments["python"])
+
+    def pump(self) -> int:
+        """Run what came back, in the caller's thread, for some milliseconds at most. Gives how many things it ran."""
+        started, count = time.monotonic(), 0
+        while time.monotonic() - started < PUMP_BUDGET_S:
+            try:
+                act = self._came.get_nowait()
+            except queue.Empty:
+                break
+            act()
+            count += 1
+        return count
+
+    def submit(self, request: Request, done: Callable[[LinkedJob], None] | None = None) -> LinkedJob:
+        """Send a job and watch it; `done` is called from `pump` when it is over, whatever came of it."""
+        job = LinkedJob(request.kind)
+        self.jobs.append(job)
+        self._start(lambda: self._watch(job, request, done), f"mapreel-{request.kind}")
+        return job
+
+    def cancel(self, job: LinkedJob) -> None:
+        """Ask for the end of a job; it is over when its state says so."""
+        if job.id and not job.is_over:
+            self._start(lambda: self._cancel(job.id), "mapreel-cancel")
+
+    def draft(self, request: DraftRequest, show: Callable[[DraftFrame | MapreelError], None]) -> None:
+        """Ask for a frame; while one is under way only the newest wish is kept. `show` is called from `pump`."""
+        self._wish.put((request, show))
+        if self._drafter is None or not self._drafter.is_alive():
+            self._drafter = self._start(self._draft_loop, "mapreel-draft")
+
+    def close(self) -> None:
+        """Stop listening; jobs go on in the service."""
+        self._closed.set()
+
+    # -- in threads ------------------------------------------------------------------------------------------------
+
+    def _start(self, work: Callable[[], None], name: str) -> threading.Thread:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _post(self, act: Callable[[], None]) -> None:
+        if not self._closed.is_set():
+            self._came.put(act)
+
+    def _cancel(self, job: str) -> None:
+        try:
+            with self.client() as client:
+                client.cancel(job)
+        except MapreelError:
+            pass  # over already, or the watching thread has its own sentence for it
+
+    def _watch(self, job: LinkedJob, request: Request, done: Callable[[LinkedJob], None] | None) -> None:
+        try:
+            with self.client() as client:
+                view = client.submit(request)
+                self._post(lambda view=view: _take_over(job, view))  # type: ignore[misc]
+                for event in client.watch(view.id):
+                    if self._closed.is_set():
+                        return
+                    self._post(lambda view=event.job: _take_over(job, view))  # type: ignore[misc]
+                view = client.show(view.id)
+                self._post(lambda view=view: _take_over(job, view))  # type: ignore[misc]
+        except MapreelError as error:
+            self._post(lambda error=error: _fail(job, error))  # type: ignore[misc]
+        except Exception as error:  # noqa: BLE001 - the end of a thread: a host must hear of it as a sentence
+            fault = InternalError(f"this is a fault of ours ({type(error).__name__}: {error})", "send us this line")
+            self._post(lambda: _fail(job, fault))
+        finally:
+            if done is not None:
+                self._post(lambda: done(job))
+
+    def _draft_loop(self) -> None:
+        with self.client() as client:
+            while not self._closed.is_set():
+                try:
+                    request, show = self._wish.get(timeout=5.0)
+                except queue.Empty:
+                    return
+                self._forget_older()
+                self._one_draft(client, request, show)
+
+    def _forget_older(self) -> None:
+        while True:
+            try:
+                self._wish.get_nowait()
+            except queue.Empty:  # noqa: PERF203 - this is how a queue is emptied
+                return
+
+    def _one_draft(
+        self, client: ServiceClient, request: DraftRequest, show: Callable[[DraftFrame | MapreelError], None]
+    ) -> None:
+        answer: DraftFrame | MapreelError
+        try:
+            answer = client.draft(request, session=self._session)
+        except DraftSupersededError:
+            return
+        except MapreelError as error:
+            answer = error
+        except Exception as error:  # noqa: BLE001 - as above
+            answer = InternalError(f"this is a fault of ours ({type(error).__name__}: {error})", "send us this line")
+        self._post(lambda: show(answer))
+
+
+def _take_over(job: LinkedJob, view: JobView) -> None:
+    job.id, job.state, job.take = view.id, view.state.value, view.take or job.take
+    job.progress = view.progress or job.progress
+    job.result = view.result or job.result
+    job.error = str(view.error) if view.error and view.state is not JobState.CANCELLED else ""
+    job.is_over = view.state.is_over
+
+
+def _fail(job: LinkedJob, error: MapreelError) -> None:
+    job.error, job.state, job.is_over = str(error), "failed", True
