@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapreel.core.contract.frames import find_sequence
 from mapreel.core.media.exrfile import ExrFacts, exr_facts, exr_spec, read_exr
 from mapreel.core.media.files import EXR_MAGIC, damaged, read_head, unsupported
 from mapreel.core.media.images import read_picture
-from mapreel.core.media.writers import PictureHeader
+from mapreel.core.media.writers import PLAIN, PictureHeader
 
 SCENE_LINEAR = "lin_rec709"  # of an EXR that names no primaries, as OpenEXR says
 # x and y of red, green, blue and white: the primaries that a name stands for.
@@ -127,8 +128,33 @@ def plate_header(path: Path, *, frame: int | None = None) -> PictureHeader:
     whole = window == (0, 0, spec.full_width, spec.full_height)
     empty = window[0] >= right or window[1] >= bottom
     return PictureHeader(
-        values=MappingProxyType(kept), origin=(spec.full_x, spec.full_y), window=None if whole or empty else window
+        values=MappingProxyType(kept),
+        size=(spec.full_height, spec.full_width),
+        origin=(spec.full_x, spec.full_y),
+        window=None if whole or empty else window,
     )
+
+
+class PlateHeaders:
+    """What the EXR frames of a job take over of its plates, or of its maps.
+
+    plate: plates as the user wrote them, whose windows are kept, too. maps: where the files of other frames lie; of the
+    first that is an EXR the words are kept, but not its data window: of a matte that is where something stands.
+    """
+
+    def __init__(self, plate: str | None, maps: Sequence[Callable[[int], Path | None]] = ()) -> None:
+        self._plate = find_sequence(plate).pattern.path if plate is not None else None
+        self._maps = maps
+
+    def header(self, number: int) -> PictureHeader:
+        """Of one frame. Raises as plate_header for plates."""
+        if self._plate is not None:
+            return plate_header(self._plate(number), frame=number)
+        for place in self._maps:
+            path = place(number)
+            if path is not None and path.suffix.lower() == ".exr" and path.is_file():
+                return replace(plate_header(path, frame=number), window=None)
+        return PLAIN
 
 
 def _is_exr(path: Path, frame: int | None) -> bool:

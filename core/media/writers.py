@@ -41,12 +41,14 @@ Values = Mapping[str, Any]
 class PictureHeader:
     """What a picture file says besides its pixels.
 
-    values: of EXR. origin: x and y of the display window's upper left pixel. window: left, top, right and bottom (not
-    in it) of the data window, counted from there; None: all of the display window. cicp: what the colours of a PNG are
-    when they are not sRGB; (2, 2, 0) says that they are something else. xmp: an XMP packet.
+    values: of EXR. size: height and width of the plate's display window, origin: x and y of its upper left pixel.
+    window: left, top, right and bottom (not in it) of the data window, counted from there; None: all of the display
+    window. cicp: what the colours of a PNG are when they are not sRGB; (2, 2, 1) says that they are something else.
+    xmp: an XMP packet.
     """
 
     values: Values = field(default_factory=lambda: _NO_ATTRIBUTES)
+    size: tuple[int, int] | None = None
     origin: tuple[int, int] = (0, 0)
     window: tuple[int, int, int, int] | None = None
     cicp: tuple[int, int, int] | None = None
@@ -55,7 +57,7 @@ class PictureHeader:
 
 
 PLAIN = PictureHeader()
-_NOT_SRGB = (2, 2, 0)
+_NOT_SRGB = (2, 2)
 
 
 def write_picture(
@@ -112,7 +114,7 @@ def _write_png(
     spec.attribute("compression", PNG_PACKING)
     if header.cicp is not None:
         spec.attribute("oiio:ColorSpace", "unknown")  # else OpenImageIO says that it is sRGB
-        if header.cicp[:2] != _NOT_SRGB[:2]:
+        if header.cicp[:2] != _NOT_SRGB:
             spec.attribute("CICP", oiio.TypeDesc("int[4]"), (*header.cicp[:2], 0, 1))
 
     def last(temporary: Path) -> None:

@@ -18,8 +18,9 @@ from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.requests import Quality, RenderRequest
 from mapreel.core.contract.takes import claim_folder, is_file_take, resume_take, write_atomically
 from mapreel.core.device import pick_device
+from mapreel.core.media.delivery import Delivery
 from mapreel.core.media.movies import movie_info
-from mapreel.core.media.moviewriter import MovieWriter
+from mapreel.core.media.sidecars import written
 from mapreel.core.vid2vid.checkpoint import Model, load_model
 from mapreel.core.vid2vid.conditions import source_digits
 from mapreel.core.vid2vid.keyframes import LONGEST_GAP
@@ -28,6 +29,7 @@ from mapreel.core.vid2vid.reference import carried_over
 from mapreel.core.vid2vid.renderer import Memory, RenderedFrame, Renderer
 from mapreel.core.vid2vid.shot import Shot, open_shot
 from mapreel.core.vid2vid.supported import refuse_unsupported
+from mapreel.core.vid2vid.takefiles import map_files, plate_headers, render_delivery
 from mapreel.core.vid2vid.takefolder import SIDECAR, FrameWriter, TakeFolder, plan_digest
 from mapreel.core.vid2vid.teacher_model import TeacherModel, load_teacher
 from mapreel.core.vid2vid.teacher_renderer import TeacherRenderer
@@ -57,12 +59,17 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
     _read_once(shot)
     resume_take(folder)
     files = TakeFolder(folder, request, model, source_digits(request.labels))
+    maps = (("labels", shot.labels), ("instances", shot.instances), ("motion", shot.motion))
+    files.sources, files.plates = map_files(maps), plate_headers(request, maps)
     job = _RenderJob(shot, files, _renderer(model), request.quality, context)
     result = {"take": str(take), **job.run(), "model": model.name, "model_sha256": model.sha256}
     if is_file_take(take):
-        _write_movie(files, shot, take, request.fps, context)
+        note = _write_movie(files, shot, take, render_delivery(request, model), request.fps, context)
+        result["notes"] = [*result["notes"], *([note] if note else [])]
         story = json.loads((folder / SIDECAR).read_text(encoding="utf-8"))
-        write_atomically(_movie_sidecar(take), json.dumps({**story, "result": result}, indent=2).encode())
+        story["written"] = {n: {"from": entry.get("from", {})} for n, entry in story["written"].items()}
+        story |= {"movie": {**written(take), "frames": len(shot.planned)}, "result": result}
+        write_atomically(_movie_sidecar(take), json.dumps(story, indent=2).encode())
         shutil.rmtree(folder)
     return result
 
@@ -239,10 +246,12 @@ def _read_once(shot: Shot) -> None:
     _ = shot.reference_colours
 
 
-def _write_movie(files: TakeFolder, shot: Shot, take: Path, fps: float, context: JobContext) -> None:
+def _write_movie(files: TakeFolder, shot: Shot, take: Path, delivery: Delivery, fps: float, context: JobContext) -> str:
+    """Gives a note when the movie is not as its frames are."""
     total = len(shot.planned)
-    with MovieWriter(take, shot.size_px, fps) as movie:
+    with delivery.movie(take, shot.size_px, fps) as movie:
         for count, number in enumerate(shot.planned, start=1):
             context.check()
-            movie.write(files.read(number))
+            movie.write(delivery.pixels(files.read(number), peak=255))
             context.report(Progress(count, total, "movie"))
+    return movie.note

@@ -6,18 +6,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from mapreel.core.contract.errors import UsageError
-from mapreel.core.contract.requests import ImageFormat, Quality, RenderRequest
-from mapreel.core.contract.takes import is_file_take
+from mapreel.core.contract.frames import find_sequence
+from mapreel.core.contract.pictures import file_spec
+from mapreel.core.contract.requests import Quality, RenderRequest
 from mapreel.core.vid2vid.models import find_model, holds_teacher
 
 
 def refuse_unsupported(request: RenderRequest) -> None:
-    """Raises UsageError for movies other than MP4 and movies of EXR frames."""
-    out = Path(request.out)
-    if is_file_take(out) and out.suffix.lower() != ".mp4":
-        raise UsageError(f"movies are written as .mp4, not {out.suffix}", "name the output .mp4 or a folder")
-    if is_file_take(out) and request.image_format is ImageFormat.EXR:
-        raise UsageError("a movie cannot hold EXR frames", "render into a folder or leave out --format")
+    """Raises UsageError for files, colours and marks that cannot be, InputError for a certificate or config."""
+    file_spec(Path(request.out), request.image_format.value, request.bits, request.compression)
+    if request.colour_space is not None or request.c2pa:
+        from mapreel.core.vid2vid.takefiles import render_delivery
+
+        render_delivery(request).check()
+    if request.plate is not None:
+        find_sequence(request.plate)
 
 
 def refuse_other_network(request: RenderRequest) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -17,13 +18,17 @@ from numpy.typing import NDArray
 from mapreel.core.contract.errors import DamagedFileError, MapreelError, OutputError, OutputExistsError, UsageError
 from mapreel.core.contract.frames import FrameRange, frame_name
 from mapreel.core.contract.progress import JobContext
-from mapreel.core.contract.requests import ImageFormat, KeyRule, RenderRequest
+from mapreel.core.contract.requests import PICTURE_FIELDS, ImageFormat, KeyRule, RenderRequest
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.contract.versions import installed_version
 from mapreel.core.device import thread_count
-from mapreel.core.media.images import prove_png, read_color, read_color_float, write_exr, write_png
+from mapreel.core.media.plates import PlateHeaders
+from mapreel.core.media.proof import prove_picture
+from mapreel.core.media.sidecars import recorded_request, written
+from mapreel.core.media.writers import PLAIN
 from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.reference import reference_digests
+from mapreel.core.vid2vid.takefiles import frame_delivery, render_delivery
 from mapreel.core.vid2vid.takelock import locked
 from mapreel.core.vid2vid.teacher_model import TeacherModel
 
@@ -39,8 +44,16 @@ class TakeFolder:
 
     def __init__(self, folder: Path, request: RenderRequest, model: Model | TeacherModel, digits: int) -> None:
         self.folder, self._request, self._digits = folder, request, digits
-        self._suffix = f".{request.image_format.value}"
-        self._story = _story(request, model)
+        self._delivery = frame_delivery(request, model)
+        self._suffix = self._delivery.spec.suffix
+        self._story = _story(request, model, folder)
+        self.plates = PlateHeaders(None)
+        """What the frames take over of plates or maps."""
+        self.sources: Callable[[int], list[tuple[str, Path]]] = lambda _: []
+        """The files that a frame is made from, by what they are."""
+        self._own: dict[int, Any] = {}
+        self._known: dict[int, Any] = {}
+        """What the side-car says of written files: those of this job, and those of others."""
         self.keys: set[int] = set()
         self.anchors: set[int] = set()
         """Frame numbers at which the chains of the frames here began."""
@@ -67,7 +80,8 @@ class TakeFolder:
             self.keys |= {int(key) for key in known["keys"]}
             self.anchors |= {int(anchor) for anchor in known["anchors"]}
             self._numbers |= set(FrameRange.parse(known["frames"]))
-        except (OSError, ValueError, KeyError, TypeError, UsageError) as exc:
+            self._known = {int(number): dict(entry) for number, entry in known.get("written", {}).items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as exc:
             raise OutputError(
                 f"{path} cannot be read, so nobody knows what made the frames beside it",
                 "render into another folder",
@@ -112,6 +126,7 @@ class TakeFolder:
             "keys": sorted(self.keys),
             "anchors": sorted(self.anchors),
             "notes": notes,
+            "written": {str(number): entry for number, entry in sorted({**self._known, **dict(self._own)}.items())},
         }
         content = {"format": SIDECAR_FORMAT, "version": SIDECAR_VERSION, **self._story, **state}
         write_atomically(self.folder / SIDECAR, json.dumps(content, indent=2).encode())
@@ -135,16 +150,15 @@ class TakeFolder:
         return self.path(number).stat().st_mtime
 
     def write(self, number: int, pixels: NDArray[np.uint8]) -> None:
-        """Write one frame, PNG as it is, EXR in scene-linear light."""
-        if self._request.image_format is ImageFormat.EXR:
-            write_exr(self.path(number), srgb_to_linear(pixels))
-        else:
-            write_png(self.path(number), pixels)
+        """Write one frame as the files of the take are, and note its hash."""
+        path = self.path(number)
+        plate = self.plates.header(number) if path.suffix == ".exr" else PLAIN
+        self._delivery.write(path, pixels, peak=255, plate=plate)
+        self._own[number] = written(path, self.sources(number))
 
     def read(self, number: int) -> NDArray[Any]:
-        """Decode one frame fully. Raises what the readers raise."""
-        reader = read_color_float if self._request.image_format is ImageFormat.EXR else read_color
-        return reader(self.path(number), frame=number)
+        """Decode one frame fully, as it stands in its file. Raises what the readers raise."""
+        return prove_picture(self.path(number), frame=number)
 
     def check(self, numbers: tuple[int, ...], size_px: tuple[int, int], context: JobContext) -> None:
         """Every planned frame exists and re-reads.
@@ -163,10 +177,13 @@ class TakeFolder:
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def _size(self, number: int) -> tuple[int, int]:
-        """Height and width of a frame, read to its end."""
-        if self._request.image_format is ImageFormat.PNG:
-            return prove_png(self.path(number), frame=number)
+        """Height and width of a frame, read to its end; its bytes are those that were written."""
         height, width = self.read(number).shape[:2]
+        there, noted = written(self.path(number), self.sources(number)), self._own.get(number)
+        if noted is not None and noted["sha256"] != there["sha256"]:
+            raise self._lost(number, "its bytes are not those that were written")
+        if number not in self._known:  # a frame of an attempt that died before it could note this
+            self._own.setdefault(number, there)
         return height, width
 
     def _check_size(self, number: int, wait: Future[tuple[int, int]], size_px: tuple[int, int]) -> None:
@@ -227,14 +244,19 @@ def plan_digest(request: RenderRequest, model: Model | TeacherModel) -> str:
     plan = {k: v for k, v in request.to_json().items() if k not in ("out", "resume", "frames", "fps")}
     if request.keys is KeyRule.ADAPTIVE:
         del plan["keys"]  # takes of version 0.1.0 know no other rule, and may be gone on with
+    for name in PICTURE_FIELDS:  # nor do they know these; which certificate signs decides no pixel
+        if name in ("c2pa_cert", "c2pa_key") or not plan[name]:
+            del plan[name]
     plan["reference"] = reference_digests(request.reference)
     plan["model_sha256"] = model.sha256
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
 
-def _story(request: RenderRequest, model: Model | TeacherModel) -> dict[str, Any]:
+def _story(request: RenderRequest, model: Model | TeacherModel, folder: Path) -> dict[str, Any]:
     made_with = {name: installed_version(name) for name in ("mapreel", "torch")}
     weights = {"name": model.name, "sha256": model.sha256, "licence": model.licence or "unknown"}
     color = "scene-linear Rec.709" if request.image_format is ImageFormat.EXR else "sRGB"
+    color = color if request.colour_space is None else request.colour_space
     plan = plan_digest(request, model)
-    return {"plan": plan, "request": request.to_json(), "model": weights, "made_with": made_with, "color": color}
+    made = {"plan": plan, "request": recorded_request(request, folder), "model": weights, "made_with": made_with}
+    return {**made, "color": color, **render_delivery(request, model).to_dict()}

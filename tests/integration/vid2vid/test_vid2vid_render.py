@@ -25,8 +25,9 @@ from mapreel.core.contract.errors import (
     UsageError,
 )
 from mapreel.core.contract.frames import MissingFrames
-from mapreel.core.contract.requests import ImageFormat, KeyRule, Quality
+from mapreel.core.contract.requests import PICTURE_FIELDS, ImageFormat, KeyRule, Quality
 from mapreel.core.contract.takes import claim_take, release_take
+from mapreel.core.media import delivery
 from mapreel.core.media.images import read_color, read_color_float, write_png
 from mapreel.core.media.movies import movie_info, read_movie
 from mapreel.core.quality import psnr
@@ -83,7 +84,14 @@ def test_the_side_car_tells_what_made_the_frames(street, render, short_timeline,
     assert told["finished"] is True
     assert told["frames"] == "1001-1014"
     assert told["model"] == {"name": "tiny", "sha256": result["model_sha256"], "licence": "CC0-1.0"}
-    assert told["request"]["labels"] == str(street / "label")
+    assert tmp_path.joinpath("take", told["request"]["labels"]).resolve() == (street / "label").resolve()
+    assert str(tmp_path) not in json.dumps(told)
+    assert told["colour"]["to"] == "sRGB Encoded Rec.709 (sRGB)"
+    assert sorted(told["written"]) == [str(number) for number in range(1001, 1015)]
+    entry = told["written"]["1002"]
+    assert entry["sha256"] == hashlib.sha256((tmp_path / "take" / "1002.png").read_bytes()).hexdigest()
+    assert entry["from"]["labels"] == hashlib.sha256((street / "label" / "1002.png").read_bytes()).hexdigest()
+    assert set(entry["from"]) == {"labels", "instances", "motion"}
     assert told["request"]["quality"] == "fast"
     assert told["color"] == "sRGB"
     assert told["notes"] == []
@@ -197,6 +205,7 @@ def test_a_take_from_before_there_were_rules_is_gone_on_with(street, render, mod
     """The digest of version 0.1.0: its requests had no field `keys`."""
     request = request_of(street, model, tmp_path / "take", quality=Quality.FAST)
     plan = {k: v for k, v in request.to_json().items() if k not in ("out", "resume", "frames", "fps", "keys")}
+    plan = {name: value for name, value in plan.items() if name not in PICTURE_FIELDS}
     loaded = load_model(str(model))
     plan |= {"reference": reference_digests(()), "model_sha256": loaded.sha256}
     assert plan_digest(request, loaded) == hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
@@ -464,7 +473,11 @@ def test_missing_folder(street, render, tmp_path):
     "fields",
     [
         {"quality": Quality.TEACHER},
-        {"take": "movie.mov"},
+        {"take": "movie.mov", "image_format": ImageFormat.FFV1},
+        {"take": "movie.mkv", "bits": 9},
+        {"image_format": ImageFormat.H265},
+        {"compression": "dwaa"},
+        {"colour_space": "no such space"},
         {"take": "movie.mp4", "image_format": ImageFormat.EXR},
     ],
 )
@@ -561,15 +574,15 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(
     street, render, short_timeline, tmp_path, pictures, monkeypatch, at
 ):
     render(street, "undisturbed", frames="1001-1014")
-    real = takefolder.write_png
+    real = delivery.write_picture
 
-    def full(path, pixels):
+    def full(path, *rest):
         if int(path.stem) >= at:
             with takefolder.write_atomically.__globals__["atomic_path"](path):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(path, pixels)
+        real(path, *rest)
 
-    monkeypatch.setattr(takefolder, "write_png", full)
+    monkeypatch.setattr(delivery, "write_picture", full)
     error = refused(render, DiskFullError, street, frames="1001-1014")
     assert f"{at}.png" in str(error)
     assert list(pictures(tmp_path / "take")) == [n for n in NAMES if int(n[:4]) < at]
@@ -598,24 +611,24 @@ def test_a_disk_that_is_full_for_everything_leaves_no_stray_error(street, render
             raise DiskFullError("the disk is full", "free some space")
         real(path, content)
 
-    def no_frame(path, pixels):
+    def no_frame(path, *rest):
         raise DiskFullError("the disk is full", "free some space")
 
     monkeypatch.setattr(takefolder, "write_atomically", full)
-    monkeypatch.setattr(takefolder, "write_png", no_frame)
+    monkeypatch.setattr(delivery, "write_picture", no_frame)
     refused(render, DiskFullError, street)
     assert calls == ["mapreel.json", "mapreel.json"]
 
 
 def test_a_frame_lost_after_writing_is_noticed(street, render, tmp_path, monkeypatch):
-    real = takefolder.write_png
+    real = delivery.write_picture
 
-    def forgets(path, pixels):
-        real(path, pixels)
+    def forgets(path, *rest):
+        real(path, *rest)
         if path.stem == "1002":
             path.write_bytes(path.read_bytes()[:-30])
 
-    monkeypatch.setattr(takefolder, "write_png", forgets)
+    monkeypatch.setattr(delivery, "write_picture", forgets)
     error = refused(render, OutputError, street, frames="1001-1003")
     assert error.frame == 1002
     monkeypatch.undo()
