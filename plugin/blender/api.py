@@ -145,12 +145,9 @@ def beauty_frames(scene: Any, folder: str, every: int, *, report: Callable[[int,
         if hasattr(settings, "media_type"):
             settings.media_type = "IMAGE"
         settings.file_format, settings.color_mode, settings.color_depth = "PNG", "RGB", "8"
-        for done, number in enumerate(numbers):
-            if report:
-                report(done, len(numbers))
-            copy.frame_set(number)
-            copy.render.filepath = str(place / f"beauty.{number:04d}.png")
-            bpy.ops.render.render(write_still=True, scene=copy.name)
+        copy.frame_step = max(1, every)
+        copy.render.filepath = str(place / "beauty.####")
+        scene_maps.render_range(copy, len(numbers), report)
     finally:
         bpy.data.scenes.remove(copy)
     return Take(str(place), {"frames": numbers})

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
-from mapreel.core.contract.errors import UsageError
+from mapreel.core.contract.errors import CancelledError, UsageError
 from mapreel.core.contract.takes import claim_take, write_atomically
 from mapreel.plugin.blender import versions
 from mapreel.plugin.blender.classes import Palette, class_of
@@ -123,7 +123,7 @@ def quick_copy(scene: Any, folder: Path, first: int, last: int, step: int) -> It
         render.use_compositing = render.use_sequencer = render.use_motion_blur = False
         render.use_file_extension = render.use_overwrite = True
         render.use_placeholder = render.use_border = False
-        render.filepath = str(folder / NAME)
+        render.filepath = str(folder / f"{NAME}####")
         versions.set_multilayer_exr(render.image_settings)
         cycles = copy.cycles
         cycles.samples, cycles.use_adaptive_sampling, cycles.use_denoising = 1, False, False
@@ -139,6 +139,25 @@ def quick_copy(scene: Any, folder: Path, first: int, last: int, step: int) -> It
         yield copy
     finally:
         bpy.data.scenes.remove(copy)
+
+
+def render_range(scene: Any, total: int, report: Callable[[int, int], None] | None) -> None:
+    """Render a scene's range to its files and wait. (A still of a scene that is not on show gets the wrong frame.)"""
+    done = 0
+
+    def count(*_: Any) -> None:
+        nonlocal done
+        done += 1
+        if report:
+            report(done, total)
+
+    bpy.app.handlers.render_write.append(count)
+    try:
+        bpy.ops.render.render(animation=True, scene=scene.name)
+    finally:
+        bpy.app.handlers.render_write.remove(count)
+    if done < total:
+        raise CancelledError(f"{done} of {total} frames were rendered", "render again to have all")
 
 
 def describe(folder: Path, scene: Any, palette: Palette) -> None:
@@ -179,15 +198,8 @@ def write_maps(
     folder = claim_take(folder)
     numbers = tuple(range(first, last + 1, step))
     with class_indices(scene, palette), quick_copy(scene, folder, first, last, step) as copy:
-        for done, number in enumerate(numbers):
-            if report:
-                report(done, len(numbers))
-            copy.frame_set(number)
-            copy.render.filepath = str(folder / f"{NAME}{number:04d}.exr")
-            bpy.ops.render.render(write_still=True, scene=copy.name)
+        render_range(copy, len(numbers), report)
     describe(folder, scene, palette)
-    if report:
-        report(len(numbers), len(numbers))
     return SceneMaps(str(folder), str(folder / f"{NAME}####.exr"), numbers, time.monotonic() - started)
 
 
