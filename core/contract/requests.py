@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Union
 
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.frames import FrameRange, MissingFrames
+from mapreel.core.contract.maps import MapOptions
 from mapreel.core.contract.paths import checked_path
 
 if typing.TYPE_CHECKING:
@@ -124,8 +125,9 @@ class Request:
         return [(name, path) for name, path in found if not (name == "ocio" and path.startswith(BUILT_IN))]
 
     def to_json(self) -> dict[str, JSON]:
-        fields = {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
-        return {"format": FORMAT, "type": self.kind, **fields}
+        """What is as it would be without being said is left out: an older service reads whatever asks nothing new."""
+        said = [field for field in dataclasses.fields(self) if getattr(self, field.name) != field.default]
+        return {"format": FORMAT, "type": self.kind, **{f.name: _plain(getattr(self, f.name)) for f in said}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +160,7 @@ PICTURE_FIELDS = ("bits", "compression", "colour_space", "ocio", "plate", "c2pa"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RenderRequest(PictureRequest):
+class RenderRequest(MapOptions, PictureRequest):
     """Semantic maps in, photoreal frames (a folder) or a movie out. `model` is a shipped name or a folder.
 
     keys: a field of later versions; a request without it means the adaptive rule, the only one there was.
@@ -185,13 +187,14 @@ class RenderRequest(PictureRequest):
             checked_path(self.model, "model")
         chosen = self.keys is KeyRule.ADAPTIVE or self.quality in (Quality.FAST, Quality.DRAFT)
         _need(chosen, f"quality {self.quality.value} has no key frames to choose", "leave out keys or use quality fast")
+        _check_maps(self)
         self._check_pictures()
         _check_frames(self.frames)
         _check_rate(self.fps)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DraftRequest(Request):
+class DraftRequest(MapOptions, Request):
     """One frame of a shot as a picture in memory, at once; no take, no job.
 
     quick: a first look, softer (half resolution) where the frame cannot be carried, for scrubbing; ask again without.
@@ -213,6 +216,7 @@ class DraftRequest(Request):
         if not MODEL_NAME.fullmatch(self.model):
             checked_path(self.model, "model")
         _need(abs(self.frame) < 10**9, f"the frame number is {self.frame}", "give one of at most nine digits")
+        _check_maps(self)
 
     def as_render(self) -> RenderRequest:
         """The render of this frame alone; its `out` names nothing that is ever written."""
@@ -226,6 +230,7 @@ class DraftRequest(Request):
             quality=self.quality,
             missing=self.missing,
             reference=self.reference,
+            **self.map_options(),
         )
 
 
@@ -378,6 +383,12 @@ def _check_frames(frames: str | None) -> None:
 def _check_space(space: str | None) -> None:
     named = space is None or (0 < len(space) <= 64 and space.isascii() and space.isprintable())
     _need(named, "the colour space has no usable name", "give 1 to 64 plain characters")
+
+
+def _check_maps(options: MapOptions) -> None:
+    options.check_map_options()
+    if options.palette is not None and not MODEL_NAME.fullmatch(options.palette):
+        checked_path(options.palette, "palette")
 
 
 def _check_rate(fps: float) -> None:

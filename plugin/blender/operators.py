@@ -10,7 +10,7 @@ import bpy
 
 from mapreel.core.contract.errors import MapreelError
 from mapreel.plugin.blender import api, classes, results
-from mapreel.plugin.blender.properties import shot_of
+from mapreel.plugin.blender.properties import PATH, shot_of
 from mapreel.plugin.blender.session import SESSION
 from mapreel.plugin.blender.versions import absolute
 from mapreel.plugin.shared.shot import decode_request
@@ -196,7 +196,7 @@ class MAPREEL_OT_show_take(_Operator):
     bl_label = "Show take"
     bl_options = {"REGISTER", "UNDO"}
     __annotations__ = {
-        "take": bpy.props.StringProperty(name="Take", subtype="DIR_PATH"),
+        "take": bpy.props.StringProperty(name="Take", subtype="DIR_PATH", options=PATH),
         "group": bpy.props.StringProperty(name="Node group"),
         "into": bpy.props.EnumProperty(name="Show in", items=INTO[:2], default="node"),
     }
@@ -250,7 +250,7 @@ class MAPREEL_OT_write_maps(_Operator):
     bl_idname = "mapreel.write_maps"
     bl_label = "Maps from the scene"
     __annotations__ = {
-        "folder": bpy.props.StringProperty(name="Folder", subtype="DIR_PATH", default="//mapreel/maps"),
+        "folder": bpy.props.StringProperty(name="Folder", subtype="DIR_PATH", options=PATH, default="//mapreel/maps"),
     }
 
     def act(self, context: Any) -> None:

@@ -18,6 +18,7 @@ QUALITIES = [
     ("full", "Full", "Every frame by the network"),
     ("draft", "Draft", "As fast, without looking ahead"),
 ]
+PATH = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
 FORMATS = [("png", "PNG", "8 bits, sRGB"), ("exr", "EXR", "Half floats, scene-linear")]
 
 
@@ -25,17 +26,30 @@ class ShotSettings(bpy.types.PropertyGroup):
     """Settings of one shot."""
 
     __annotations__ = {
-        "labels": bpy.props.StringProperty(name="Labels", subtype="FILE_PATH", description="Label maps, one a frame"),
-        "instances": bpy.props.StringProperty(name="Instances", subtype="FILE_PATH", description="Instance maps"),
-        "motion": bpy.props.StringProperty(name="Motion", subtype="FILE_PATH", description="Motion vectors, EXR"),
+        "labels": bpy.props.StringProperty(
+            name="Labels", subtype="FILE_PATH", options=PATH, description="Label maps, one a frame"
+        ),
+        "instances": bpy.props.StringProperty(
+            name="Instances", subtype="FILE_PATH", options=PATH, description="Instance maps"
+        ),
+        "motion": bpy.props.StringProperty(
+            name="Motion", subtype="FILE_PATH", options=PATH, description="Motion vectors, EXR"
+        ),
         "model": bpy.props.StringProperty(name="Model", default="street", description="Name or folder of a model"),
         "out": bpy.props.StringProperty(
-            name="Output", subtype="DIR_PATH", default="//mapreel/take", description="Every render is a new take"
+            name="Output",
+            subtype="DIR_PATH",
+            options=PATH,
+            default="//mapreel/take",
+            description="Every render is a new take",
         ),
         "quality": bpy.props.EnumProperty(name="Quality", items=QUALITIES, default="fast"),
         "image_format": bpy.props.EnumProperty(name="Pictures", items=FORMATS, default="png"),
         "reference": bpy.props.StringProperty(
-            name="Reference", subtype="FILE_PATH", description="A true picture whose look is carried through the shot"
+            name="Reference",
+            subtype="FILE_PATH",
+            options=PATH,
+            description="A true picture whose look is carried through the shot",
         ),
         "reference_frame": bpy.props.IntProperty(name="of frame", description="The frame that the reference shows"),
         "whole_range": bpy.props.BoolProperty(
@@ -43,9 +57,13 @@ class ShotSettings(bpy.types.PropertyGroup):
         ),
         "first": bpy.props.IntProperty(name="First", default=1),
         "last": bpy.props.IntProperty(name="Last", default=1),
-        "take": bpy.props.StringProperty(name="Take", subtype="DIR_PATH", description="The take that is shown"),
+        "take": bpy.props.StringProperty(
+            name="Take", subtype="DIR_PATH", options=PATH, description="The take that is shown"
+        ),
         "follow": bpy.props.BoolProperty(name="Follow playhead", description="Draft each frame that is shown"),
-        "archive": bpy.props.StringProperty(name="Archive", subtype="FILE_PATH", default="//mapreel/shot.nirv"),
+        "archive": bpy.props.StringProperty(
+            name="Archive", subtype="FILE_PATH", options=PATH, default="//mapreel/shot.nirv"
+        ),
         "psnr": bpy.props.FloatProperty(name="Quality, dB", default=34.0, min=20.0, max=60.0),
         "palette": bpy.props.StringProperty(name="Palette", default="street", description="Classes to assign"),
     }
@@ -57,7 +75,10 @@ class Preferences(bpy.types.AddonPreferences):
     bl_idname = __package__ or "mapreel_blender"
     __annotations__ = {
         "python": bpy.props.StringProperty(
-            name="Python of Mapreel", subtype="FILE_PATH", description="The interpreter in Mapreel's own environment"
+            name="Python of Mapreel",
+            subtype="FILE_PATH",
+            options=PATH,
+            description="The interpreter in Mapreel's own environment",
         )
     }
 
