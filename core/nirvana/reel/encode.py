@@ -87,6 +87,7 @@ class ReelEncoder:
                     before,
                     deltas,
                     price=price,
+                    finer=self._fit.finer,
                     seed=self._seed + number,
                     flows=flows,
                     waiting=lambda: check(0),

@@ -20,6 +20,8 @@ from mapreel.core.nirvana.reel.config import (
     CHANNELS,
     CONTEXT_STEPS,
     HIGHEST_LOG_SCALE,
+    LOG_RATE_CENTRE,
+    LOG_RATE_SPREAD,
     LOWEST_LOG_SCALE,
     MOTION_CHANNELS,
     QUALITY_STEPS,
@@ -37,7 +39,15 @@ from mapreel.core.nirvana.reel.payload import (
     empty_group,
     offset_counts,
 )
-from mapreel.core.nirvana.reel.pictures import GroupTensors, Stages, batches, group_tensors, make_pictures
+from mapreel.core.nirvana.reel.pictures import (
+    GroupTensors,
+    Stages,
+    batches,
+    gains_of,
+    group_tensors,
+    make_pictures,
+    quality_tensors,
+)
 from mapreel.core.nirvana.reel.prior import Prior
 from mapreel.core.nirvana.reel.rate import nearly_rounded
 from mapreel.core.nirvana.reel.weights import delta_step, weights_of
@@ -53,6 +63,7 @@ class ReelFit:
     """How long and how boldly a group is fitted."""
 
     iterations: int
+    finer: tuple[int, int, int] = (48, 32, 12)  # see `GroupSymbols`: what others lean on pays again and again
     price: float = 200.0  # of a bit, where no target is given: squared 8-bit steps of error it must save a pixel
     latent_rate: float = 0.004  # Adam's, in symbols
     least_bits: float = 1.0  # Adam's epsilon: a symbol that matters less than this moves less
@@ -91,11 +102,12 @@ class GroupFit:
         previous: Deltas | None,
         *,
         price: float,
+        finer: tuple[int, ...],
         seed: int,
         flows: Flows,
         waiting: Callable[[], None],
     ) -> None:
-        """waiting: called now and then while the first guess is made, may raise."""
+        """finer: see `GroupSymbols`. waiting: called now and then while the first guess is made, may raise."""
         self.prior, self.before = prior, before
         self._flows_of, self._waiting = flows, waiting
         self.size = (frames.shape[2], frames.shape[3])
@@ -106,14 +118,20 @@ class GroupFit:
         self.price = price
         index = round(float(quality_of(torch.tensor([price]))) * QUALITY_STEPS)
         self.quality_index = min(max(index, -127), 127)
-        self.quality = torch.full((1, 1, 1, 1), self.quality_index / QUALITY_STEPS, device=self.device)
+        self.finer = finer
+        self.qualities = quality_tensors(self.plan, self.quality_index, self.finer, self.device)
         self.base = all_deltas(self.intra)
         if previous is not None:
             self.base.update({name: previous[name] for name in self.base})
         self.coders = {inter: prior.coder(inter, self.device) for inter in (False, True)}
-        seen = context_quality(self.quality_index) / CONTEXT_STEPS
-        self.priced_as = torch.full((1, 1, 1, 1), seen, device=self.device)
-        self.gains = {inter: prior.gains(inter, self.quality_index).to(self.device) for inter in (False, True)}
+        self.priced_as = {
+            inter: torch.full((1, 1, 1, 1), context_quality(index) / CONTEXT_STEPS, device=self.device)
+            for inter, index in ((False, self.quality_index - finer[0]), (True, self.quality_index))
+        }
+        self.gains = {
+            inter: gains_of(self.plan, inter, self.quality_index, self.finer, prior, self.device)
+            for inter in (False, True)
+        }
         self.noise = torch.Generator(self.device).manual_seed(seed)
         self._first_guess()
         self.offsets = {
@@ -131,7 +149,7 @@ class GroupFit:
     @torch.no_grad()
     def _first_guess(self) -> None:
         """Motion from optical flow of the true pictures, latents from the analysis, frame after frame as decoded."""
-        start = empty_group(self.size, len(self.plan), self.intra, self.quality_index)
+        start = empty_group(self.size, len(self.plan), self.intra, self.quality_index, self.finer)
         self.intra_values, self.inter_values, *self.motion_values = (
             torch.from_numpy(grid).float().to(self.device) for grid in (start.intra, start.inter, *start.motion)
         )
@@ -152,25 +170,26 @@ class GroupFit:
         return (False, True) if self.intra else (True,)
 
     def _guess_intra(self, wanted: Tensor, weights: dict[str, Tensor]) -> Tensor:
-        self.intra_values.copy_(self.coders[False].analysis(wanted, self.quality) * self.gains[False])
-        return intra_pictures(weights, self.intra_values.round() / self.gains[False], self.quality)
+        self.intra_values.copy_(self.coders[False].analysis(wanted, self.qualities[0]) * self.gains[False])
+        return intra_pictures(weights, self.intra_values.round() / self.gains[False], self.qualities[0])
 
     def _guess_inter(self, frames: list[Frame], wanted: Tensor, stages: Stages, weights: dict[str, Tensor]) -> Tensor:
         rows = [f.row for f in frames]
         known = stages.known_motion(frames)
         flow = torch.cat([self._flows_of.of(f) for f in frames]).to(self.device)
         single = len(frames[0].refs) == 1
-        references = tuple(torch.cat([stages.pictures[f.refs[k]] for f in frames]) for k in range(1 if single else 2))
-        price = torch.full((1, 1, 1, 1), self.price, device=self.device)
+        references = tuple(stages.reference(frames, k) for k in range(1 if single else 2))
+        quality, gains = self.qualities[1][rows], self.gains[True][rows]
+        price = torch.exp(quality * LOG_RATE_SPREAD + LOG_RATE_CENTRE)
         fine, coarse = guess_motion(flow, known, wanted, references, price)
         self.motion_values[0][rows], self.motion_values[1][rows] = fine, coarse
         motion = dense_motion(coarse, fine)
         motion = motion if known is None else motion + known
         stages.keep_motion(frames, motion)
         first, second = stages.references(frames, motion)
-        values = _shrunk(self.coders[True].analysis(wanted, self.quality, first, second) * self.gains[True], _DEADZONE)
+        values = _shrunk(self.coders[True].analysis(wanted, quality, first, second) * gains, _DEADZONE)
         self.inter_values[rows] = values
-        return inter_pictures(weights, values.round() / self.gains[True], self.quality, first, second)
+        return inter_pictures(weights, values.round() / gains, quality, first, second)
 
     # -- fitting -------------------------------------------------------------------------------------------------
 
@@ -187,6 +206,7 @@ class GroupFit:
             straight_through(self.intra_values) / self.gains[False][:, : self.intra_values.shape[1]],
             straight_through(self.inter_values) / self.gains[True][:, : self.inter_values.shape[1]],
             (straight_through(self.motion_values[0]), straight_through(self.motion_values[1])),
+            self.qualities,
         )
         weights = (self._weights(False) if self.intra else None, self._weights(True))
         return self._errors(tensors, weights, dtype)
@@ -196,9 +216,7 @@ class GroupFit:
     ) -> Tensor:
         errors: dict[int, Tensor] = {}
         height, width = self.size
-        for frames, made in make_pictures(
-            self.plan, tensors, weights, self.quality, self.before, dtype=dtype, most=most
-        ):
+        for frames, made in make_pictures(self.plan, tensors, weights, None, self.before, dtype=dtype, most=most):
             wanted = self.wanted[[f.place for f in frames]]
             wrong = (made - wanted)[:, :, :height, :width].square().mean(dim=(1, 2, 3)) * STEPS**2
             errors.update({f.place: wrong[k] for k, f in enumerate(frames)})
@@ -213,14 +231,16 @@ class GroupFit:
                 total = (
                     total
                     + self.coders[inter]
-                    .latent_bits(symbols, priced, self.priced_as, self._shift(name)[:, : values.shape[1]])
+                    .latent_bits(symbols, priced, self.priced_as[inter], self._shift(name)[:, : values.shape[1]])
                     .sum()
                 )
         if len(self.inter_values):
             (fine, priced_fine), (coarse, priced_coarse) = (self._priced(v, sharpness) for v in self.motion_values)
             shift = self._shift("motion")
             shifts = shift[:, :MOTION_CHANNELS], shift[:, MOTION_CHANNELS:]
-            bits = self.coders[True].motion_bits((fine, coarse), (priced_fine, priced_coarse), self.priced_as, shifts)
+            bits = self.coders[True].motion_bits(
+                (fine, coarse), (priced_fine, priced_coarse), self.priced_as[True], shifts
+            )
             total = total + bits.sum()
         return total
 
@@ -288,6 +308,7 @@ class GroupFit:
 
         return GroupSymbols(
             self.quality_index,
+            self.finer,
             _widened(whole(self.intra_values)),
             _widened(whole(self.inter_values)),
             (whole(self.motion_values[0]), whole(self.motion_values[1])),

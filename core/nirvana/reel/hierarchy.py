@@ -29,6 +29,7 @@ class Frame:
     refs: tuple[int, ...]
     known: Known | None
     stage: int  # frames of one stage need only earlier stages
+    level: int  # 0 without references, 1 anchors, 2 in the middle of two anchors, and so on
     row: int = 0  # in the grids of all frames with references
 
 
@@ -40,7 +41,7 @@ def hierarchy(frames: int, intra: bool) -> tuple[Frame, ...]:
     its nearest coded neighbours before and after, halving what lies between.
     """
     first = 0 if intra else BEFORE
-    coded = [Frame(0, (), None, 0)] if intra else []
+    coded = [Frame(0, (), None, 0, 0)] if intra else []
     stage = {first: 0}
     anchors = [first]
     while anchors[-1] < frames - 1:
@@ -51,23 +52,25 @@ def hierarchy(frames: int, intra: bool) -> tuple[Frame, ...]:
         if len(anchors) > 1:
             factor = (place - before) / (before - anchors[-2])
             known = Known(before, 0, (factor, factor))
-        coded.append(Frame(place, (before,), known, stage[place]))
+        coded.append(Frame(place, (before,), known, stage[place], 1))
         anchors.append(place)
     spans = list(pairwise(anchors))
+    level = 1
     while spans:
+        level += 1
         inner = []
         for a, b in spans:
             if b - a < 2:
                 continue
             place = (a + b) // 2
-            coded.append(_between(place, a, b, coded, stage))
+            coded.append(_between(place, a, b, coded, stage, level))
             inner += [(a, place), (place, b)]
         spans = inner
     ordered = sorted(coded, key=lambda frame: frame.stage)
     return tuple(replace(frame, row=max(0, k - intra)) for k, frame in enumerate(ordered))
 
 
-def _between(place: int, a: int, b: int, coded: list[Frame], stage: dict[int, int]) -> Frame:
+def _between(place: int, a: int, b: int, coded: list[Frame], stage: dict[int, int], level: int) -> Frame:
     leaning = {frame.place: frame.refs for frame in coded}
     to_a, to_b = (place - a) / (b - a), (b - place) / (b - a)
     if a in leaning.get(b, ()):
@@ -75,4 +78,4 @@ def _between(place: int, a: int, b: int, coded: list[Frame], stage: dict[int, in
     else:
         known = Known(a, leaning[a].index(b), (-to_a, to_b))
     stage[place] = max(stage[a], stage[b]) + 1
-    return Frame(place, (a, b), known, stage[place])
+    return Frame(place, (a, b), known, stage[place], level)

@@ -71,11 +71,14 @@ def _enlarged(x: Tensor, factor: int) -> Tensor:
 
 
 def moved(picture: Tensor, motion: Tensor) -> Tensor:
-    """The reference [N, 3, H, W] seen at p + motion(p), motion [N, 2, H, W] in px, x then y; borders repeat."""
+    """The reference [N, C, H, W] seen at p + motion(p), motion [N, 2, H, W] in px, x then y; borders repeat.
+
+    Cubic (a = -0.75): what is read between pixels loses less than by linear mixing, frame after frame.
+    """
     height, width = picture.shape[2:]
     row = torch.arange(height, dtype=torch.float32, device=picture.device).view(1, -1, 1)
     col = torch.arange(width, dtype=torch.float32, device=picture.device).view(1, 1, -1)
     x = (col + motion[:, 0]) * (2.0 / width) + (1.0 / width - 1.0)
     y = (row + motion[:, 1]) * (2.0 / height) + (1.0 / height - 1.0)
     at = torch.stack([x, y], dim=-1)
-    return F.grid_sample(picture, at, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(picture, at, mode="bicubic", padding_mode="border", align_corners=False)

@@ -34,7 +34,7 @@ from mapreel.core.nirvana.reel.reach import reach_of, run_reach, spread
 Ints = npt.NDArray[np.int32]
 Deltas = dict[str, Ints]  # steps by which a synthesis tensor differs from the prior's, by "intra." or "inter." + name
 
-_HEAD = struct.Struct("<BIb")  # 0 intra or 1 predicted, CRC of the symbols, quality
+_HEAD = struct.Struct("<BIb3B")  # 0 intra or 1 predicted, CRC of the symbols, quality, how much finer some levels are
 _OFFSET_SCALE, _LEVEL_SCALE = 18, 36  # tables for offsets and scales of deltas
 _NOTHING = 0  # scale of a tensor that does not differ
 
@@ -44,6 +44,7 @@ class GroupSymbols:
     """All whole numbers of a group. Frames with references stand in coding order, those with none first."""
 
     quality: int
+    finer: tuple[int, ...]  # of frames of level 0, 1 and 2: so much is taken from the quality
     intra: Ints  # [1 or 0, C, h, w], at 1/8
     inter: Ints  # [T, C, h, w]
     motion: tuple[Ints, Ints]  # [T, 4, h, w] at 1/8 and 1/16
@@ -61,13 +62,16 @@ def context_quality(quality: int) -> int:
     return quality // (QUALITY_STEPS // CONTEXT_STEPS)
 
 
-def empty_group(size: tuple[int, int], frames: int, intra: bool, quality: int) -> GroupSymbols:
+def empty_group(
+    size: tuple[int, int], frames: int, intra: bool, quality: int, finer: tuple[int, ...] = (0, 0, 0)
+) -> GroupSymbols:
     """A group of zeros with the shapes that its frames ask for."""
     height, width = padded(size)
     h, w = height // PATCH_PX, width // PATCH_PX
     inter = frames - 1 if intra else frames
     return GroupSymbols(
         quality,
+        finer,
         np.zeros((frames - inter, CHANNELS, h, w), np.int32),
         np.zeros((inter, CHANNELS, h, w), np.int32),
         (
@@ -86,7 +90,7 @@ def all_deltas(intra: bool) -> Deltas:
 
 def symbols_crc(group: GroupSymbols) -> int:
     """CRC-32 of the quality and of all symbols: of each part where it is not 0, and what stands there, as 32 bits."""
-    crc = zlib.crc32(struct.pack("<i", group.quality))
+    crc = zlib.crc32(struct.pack("<4i", group.quality, *group.finer))
     for part in (
         *(group.offsets[name] for name in offset_counts()),
         *(group.deltas[name] for name in sorted(group.deltas)),
@@ -107,7 +111,7 @@ def pack_group(group: GroupSymbols, previous: Deltas | None, prior: Prior) -> by
     _run_group(group, previous, prior, coder, known=True)
     stream, rare = coder.finish()
     kind = 0 if previous is None else 1
-    return _HEAD.pack(kind, symbols_crc(group), group.quality) + unsigned(len(rare)) + rare + stream
+    return _HEAD.pack(kind, symbols_crc(group), group.quality, *group.finer) + unsigned(len(rare)) + rare + stream
 
 
 def unpack_group(
@@ -115,12 +119,12 @@ def unpack_group(
 ) -> GroupSymbols:
     """Inverse of pack_group. Raises DamagedArchiveError naming `where`."""
     reader = ByteReader(payload, where)
-    kind, crc, quality = _HEAD.unpack(reader.take(_HEAD.size))
+    kind, crc, quality, *finer = _HEAD.unpack(reader.take(_HEAD.size))
     if kind != (0 if previous is None else 1):
         raise reader.fail("it leans on another group where it must not, or the other way round")
     rare = reader.take(reader.unsigned())
     coder = PlaceDecoder(prior.tables, reader.take(reader.left), rare, where)
-    group = empty_group(size, frames, previous is None, quality)
+    group = empty_group(size, frames, previous is None, quality, tuple(finer))
     _run_group(group, previous, prior, coder, known=False)
     coder.finish()
     if symbols_crc(group) != crc:
@@ -135,10 +139,10 @@ def _run_group(group: GroupSymbols, previous: Deltas | None, prior: Prior, coder
     _run_deltas(group, previous, coder, known)
     latents, fine, coarse = prior.contexts(True)
     steps = group.offsets["motion"].tolist()
-    quality = context_quality(group.quality)
+    quality, finest = context_quality(group.quality), context_quality(group.quality - group.finer[0])
     _run_grid(coarse, coder, group.motion[1], None, quality, steps[MOTION_CHANNELS:], known)
     _run_grid(fine, coder, group.motion[0], group.motion[1], quality, steps[:MOTION_CHANNELS], known)
-    _run_grid(prior.contexts(False)[0], coder, group.intra, None, quality, group.offsets["intra"].tolist(), known)
+    _run_grid(prior.contexts(False)[0], coder, group.intra, None, finest, group.offsets["intra"].tolist(), known)
     _run_grid(latents, coder, group.inter, None, quality, group.offsets["inter"].tolist(), known)
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mapreel.core.nirvana.reel.hierarchy import BEFORE, Frame
+from mapreel.core.nirvana.reel.config import CHANNELS, QUALITY_STEPS
+from mapreel.core.nirvana.reel.hierarchy import BEFORE, Frame, hierarchy
 from mapreel.core.nirvana.reel.network import Weights, dense_motion, inter_pictures, intra_pictures, moved
 from mapreel.core.nirvana.reel.payload import GroupSymbols
 from mapreel.core.nirvana.reel.prior import Prior
@@ -22,6 +23,7 @@ class GroupTensors:
     intra: Tensor  # [1 or 0, C, h, w]
     inter: Tensor  # [T, C, h, w]
     motion: tuple[Tensor, Tensor]  # symbols at 1/8 and 1/16 [T, 4, h, w]
+    qualities: tuple[Tensor, Tensor]  # of each frame without and with references [N, 1, 1, 1]
 
 
 class Stages:
@@ -50,11 +52,14 @@ class Stages:
 
     def references(self, frames: Sequence[Frame], motion: Tensor) -> tuple[Tensor, Tensor]:
         """Both references of each frame, moved into place; frames with one see it twice."""
-        first = torch.cat([self.pictures[frame.refs[0]] for frame in frames])
-        a = moved(first, motion[:, :2])
+        a = moved(self.reference(frames, 0), motion[:, :2])
         if len(frames[0].refs) == 1:
             return a, a
-        return a, moved(torch.cat([self.pictures[frame.refs[1]] for frame in frames]), motion[:, 2:])
+        return a, moved(self.reference(frames, 1), motion[:, 2:])
+
+    def reference(self, frames: Sequence[Frame], slot: int) -> Tensor:
+        """One reference of each frame [N, 3, H, W]."""
+        return torch.cat([self.pictures[frame.refs[slot]] for frame in frames])
 
     def keep_pictures(self, frames: Sequence[Frame], made: Tensor) -> None:
         """References are seen within 0..1."""
@@ -78,7 +83,7 @@ def make_pictures(
     plan: Sequence[Frame],
     tensors: GroupTensors,
     weights: tuple[Weights | None, Weights],
-    quality: Tensor,
+    _: object,
     before: Tensor | None,
     *,
     most: int = 32,
@@ -93,8 +98,8 @@ def make_pictures(
     for frames in batches(plan, most):
         if not frames[0].refs:
             assert weights[0] is not None
-            with torch.autocast(quality.device.type, dtype, enabled=dtype is not torch.float32):
-                made = intra_pictures(weights[0], tensors.intra, quality).float()
+            with torch.autocast(tensors.inter.device.type, dtype, enabled=dtype is not torch.float32):
+                made = intra_pictures(weights[0], tensors.intra, tensors.qualities[0]).float()
         else:
             rows = [frame.row for frame in frames]
             own = dense_motion(tensors.motion[1][rows], tensors.motion[0][rows])
@@ -103,19 +108,44 @@ def make_pictures(
             stages.keep_motion(frames, motion)
             first, second = stages.references(frames, motion)
             latents = tensors.inter[rows]
-            with torch.autocast(quality.device.type, dtype, enabled=dtype is not torch.float32):
-                made = inter_pictures(weights[1], latents, quality, first, second).float()
+            with torch.autocast(tensors.inter.device.type, dtype, enabled=dtype is not torch.float32):
+                made = inter_pictures(weights[1], latents, tensors.qualities[1][rows], first, second).float()
         stages.keep_pictures(frames, made)
         yield frames, made
 
 
 def group_tensors(group: GroupSymbols, prior: Prior, device: torch.device) -> GroupTensors:
     """Symbols as the networks see them; channels that are 0 in all frames are left out."""
+    plan = hierarchy(len(group.intra) + len(group.inter), len(group.intra) > 0)
     latents = []
     for inter, grid in ((False, group.intra), (True, group.inter)):
         there = [c for c in range(grid.shape[1]) if grid[:, c].any()]
         used = max(there, default=0) + 1
-        gains = prior.gains(inter, group.quality)[:, :used].to(device)
+        gains = gains_of(plan, inter, group.quality, group.finer, prior, device)[:, :used]
         latents.append(torch.from_numpy(grid[:, :used]).to(device).float() / gains)
     fine, coarse = (torch.from_numpy(grid).to(device).float() for grid in group.motion)
-    return GroupTensors(latents[0], latents[1], (fine, coarse))
+    return GroupTensors(
+        latents[0], latents[1], (fine, coarse), quality_tensors(plan, group.quality, group.finer, device)
+    )
+
+
+def qualities_of(plan: Sequence[Frame], inter: bool, quality: int, finer: Sequence[int]) -> list[int]:
+    """Stored quality of each frame with references, by row, or of the one without."""
+    frames = sorted((frame for frame in plan if bool(frame.refs) == inter), key=lambda frame: frame.row)
+    return [quality - (finer[frame.level] if frame.level < len(finer) else 0) for frame in frames]
+
+
+def quality_tensors(
+    plan: Sequence[Frame], quality: int, finer: Sequence[int], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Qualities of frames without and with references as networks see them [N, 1, 1, 1]."""
+    made = [torch.tensor(qualities_of(plan, inter, quality, finer), device=device) for inter in (False, True)]
+    return made[0].view(-1, 1, 1, 1) / QUALITY_STEPS, made[1].view(-1, 1, 1, 1) / QUALITY_STEPS
+
+
+def gains_of(
+    plan: Sequence[Frame], inter: bool, quality: int, finer: Sequence[int], prior: Prior, device: torch.device
+) -> Tensor:
+    """Symbols for each unit of a latent of each frame [N, C, 1, 1]."""
+    each = [prior.gains(inter, one) for one in qualities_of(plan, inter, quality, finer)]
+    return torch.cat(each).to(device) if each else torch.ones(0, CHANNELS, 1, 1, device=device)
