@@ -87,6 +87,17 @@ def is_ours(group: Any) -> bool:
     return group is not None and group.bl_idname == "CompositorNodeTree" and PICTURES in group.nodes
 
 
+def source_of(node: Any) -> str:
+    """The kind of node that a node's picture comes from, through reroutes; empty where it has none."""
+    socket = node.inputs[0]
+    while socket.is_linked:
+        source = socket.links[0].from_node
+        if source.bl_idname != "NodeReroute":
+            return str(source.bl_idname)
+        socket = source.inputs[0]
+    return ""
+
+
 def add_node(scene: Any, group: Any | None = None) -> Any:
     """Add a Mapreel node to the scene's compositor; it becomes the picture where nothing else is. Gives the node."""
     tree = versions.compositor(scene)
@@ -94,7 +105,7 @@ def add_node(scene: Any, group: Any | None = None) -> Any:
     node.node_tree = group or new_group(scene)
     node.name = node.label = GROUP
     final = versions.final_node(tree)
-    if not final.inputs[0].is_linked or final.inputs[0].links[0].from_node.bl_idname == "CompositorNodeRLayers":
+    if source_of(final) in ("", "CompositorNodeRLayers"):
         tree.links.new(node.outputs[0], final.inputs[0])
     node.location = (final.location[0] - 300, final.location[1] - 200)
     return node
