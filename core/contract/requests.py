@@ -126,8 +126,13 @@ class Request:
 
     def to_json(self) -> dict[str, JSON]:
         """What is as it would be without being said is left out: an older service reads whatever asks nothing new."""
-        said = [field for field in dataclasses.fields(self) if getattr(self, field.name) != field.default]
-        return {"format": FORMAT, "type": self.kind, **{f.name: _plain(getattr(self, f.name)) for f in said}}
+        unsaid = {field.name for field in dataclasses.fields(self) if getattr(self, field.name) == field.default}
+        return {name: value for name, value in self.whole().items() if name not in unsaid}
+
+    def whole(self) -> dict[str, JSON]:
+        """Every field, for what is kept to be compared or read later."""
+        fields = {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {"format": FORMAT, "type": self.kind, **fields}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,7 @@ def recorded_path(text: str, folder: Path) -> str:
 
 def recorded_request(request: Request, folder: Path) -> dict[str, JSON]:
     """A request as a side-car in `folder` has it: no whole paths and no keys."""
-    fields: dict[str, Any] = request.to_json()
+    fields: dict[str, Any] = request.whole()
     for name in {name for name, _ in request.paths()}:
         fields[name] = _recorded(name, fields[name], folder)
     if _is_path(fields.get("model")):

@@ -93,6 +93,7 @@ class _RenderJob:
         self.shot, self.files, self.renderer, self.quality, self.context = shot, files, renderer, quality, context
         self.planned = str(FrameRange.from_numbers(shot.planned))
         self.notes = [s.filled_note() for s in (shot.labels, shot.instances, shot.motion) if s and s.filled]
+        self.notes += [shot.doubt] if shot.doubt else []
 
     def run(self) -> dict[str, Any]:
         shot, total = self.shot, len(self.shot.planned)
@@ -224,7 +225,7 @@ def _finished_movie(request: RenderRequest, take: Path, folder: Path, model: Mod
         story = json.loads(_movie_sidecar(take).read_text(encoding="utf-8"))
         result: dict[str, Any] = story["result"]
         same = story["plan"] == plan and all(
-            story["request"][name] == request.to_json()[name] for name in ("frames", "fps")
+            story["request"][name] == request.whole()[name] for name in ("frames", "fps")
         )
         if same and movie_info(take).frames == result["frames"]:
             shutil.rmtree(folder, ignore_errors=True)

@@ -241,11 +241,14 @@ def srgb_to_linear(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def plan_digest(request: RenderRequest, model: Model | TeacherModel) -> str:
     """What decides the pixels of a take, as one hash: which frames are wanted, where and how fast does not."""
-    plan = {k: v for k, v in request.to_json().items() if k not in ("out", "resume", "frames", "fps")}
+    plan = {k: v for k, v in request.whole().items() if k not in ("out", "resume", "frames", "fps")}
     if request.keys is KeyRule.ADAPTIVE:
         del plan["keys"]  # takes of version 0.1.0 know no other rule, and may be gone on with
     for name in PICTURE_FIELDS:  # nor do they know these; which certificate signs decides no pixel
         if name in ("c2pa_cert", "c2pa_key") or not plan[name]:
+            del plan[name]
+    for name, value in request.map_options().items():
+        if not value:  # fields of later versions, too
             del plan[name]
     plan["reference"] = reference_digests(request.reference)
     plan["model_sha256"] = model.sha256
