@@ -67,7 +67,12 @@ _WORDS: dict[Problem, _Words] = {
     Problem.MIXED_CHANNELS: _Words("with other channels than most", "frames", True, ""),
     Problem.MIXED_DEPTHS: _Words("of another bit depth than most", "frames", False, ""),
     Problem.SCALED_IDS: _Words("ids multiplied by {note}, as when 8 bits are saved as 16", "frames", True, "divided"),
-    Problem.LOSSY: _Words("packed as JPEG, or once were: the ids are no longer exact", "frames", True, "voted anew"),
+    Problem.LOSSY: _Words(
+        "packed as JPEG, or once were: the ids are no longer exact",
+        "frames",
+        True,
+        "noise voted anew; lost detail does not come back",
+    ),
     Problem.SOFT_EDGES: _Words("anti-aliased edges: values that are no class", "pixels", True, "voted anew"),
     Problem.RESIZED_SMOOTH: _Words("made larger with a smoothing filter", "pixels", True, "voted anew"),
     Problem.RESIZED_NEAREST: _Words("made larger by repeating pixels, from {note}", "frames", False, ""),
@@ -201,6 +206,8 @@ def examine(
     for look, follows in walk(found, planned, tally, context or SilentContext(), "examine"):
         for event in window.push(look, follows=follows):
             tally.add_event(event)
+    for event in window.finish():
+        tally.add_event(event)
     return tally.report(found, planned, known, time.perf_counter() - started)
 
 

@@ -68,6 +68,7 @@ class Look:
     notes: dict[str, str] = field(default_factory=dict)
     histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     changes: tuple[Mask, Mask] | None = None  # of columns, of lines
+    stand_in: bool = False  # a repair put another frame's ids here
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,7 +83,7 @@ class Look:
     @property
     def coarse(self) -> bool:
         """True where damage makes edges jump: only large events can be told from it."""
-        return not {"lossy", "soft-edges", "resized-smooth", "resized-nearest"}.isdisjoint(self.counts)
+        return self.stand_in or not {"lossy", "soft-edges", "resized-smooth", "resized-nearest"}.isdisjoint(self.counts)
 
     @property
     def single(self) -> bool:
@@ -207,7 +208,7 @@ def _ids_of(sample: Sample, colours: Colours, *, learn: bool) -> tuple[Ids, int,
     if pixels.ndim == 3:
         grey = pixels.shape[2] == 2 or _is_grey(pixels)
         if not grey:
-            return colours.ids(_eight_bits(pixels)[:, :, :3], learn=learn), 1, True
+            return colours.ids(eight_bits(pixels)[:, :, :3], learn=learn), 1, True
         pixels = pixels[:, :, 0]
     ids: Ids = np.ascontiguousarray(pixels, np.uint16)
     factor = _factor(ids, sample.bits, colours.known)
@@ -218,7 +219,8 @@ def _is_grey(pixels: NDArray[Any]) -> bool:
     return bool((pixels[:, :, 0] == pixels[:, :, 1]).all() and (pixels[:, :, 1] == pixels[:, :, 2]).all())
 
 
-def _eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+def eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """8 or 16-bit samples as 8 bits."""
     if pixels.dtype == np.uint8:
         return pixels
     return (pixels.astype(np.uint32) // 257).astype(np.uint8)
@@ -275,7 +277,7 @@ def unknown_mask(look: Look, colours: Colours) -> Mask | None:
 def surfaces(look: Look, unknown: Mask) -> Mask:
     """Those unknown pixels that lie in a square of FLAT_PX of one value."""
     pixels = look.sample.pixels
-    code = _pack(_eight_bits(pixels)[:, :, :3]) if pixels.ndim == 3 else look.ids
+    code = _pack(eight_bits(pixels)[:, :, :3]) if pixels.ndim == 3 else look.ids
     core = (_flat(code, FLAT_PX) & unknown).astype(np.uint8)
     grown = cv2.dilate(core, np.ones((FLAT_PX, FLAT_PX), np.uint8)) if core.any() else core
     return np.asarray(grown.astype(np.bool_) & unknown)
@@ -285,7 +287,7 @@ def _measure_shape(look: Look, *, colored: bool, lossy_file: bool) -> None:
     code: NDArray[Any] = look.ids
     tones: NDArray[Any] = look.ids
     if colored:
-        colors = _eight_bits(look.sample.pixels)[:, :, :3]
+        colors = eight_bits(look.sample.pixels)[:, :, :3]
         code, tones = _pack(colors), cv2.cvtColor(np.ascontiguousarray(colors), cv2.COLOR_RGB2GRAY)
     across, down = _changes(code)
     columns, lines = np.asarray(across.any(axis=0)), np.asarray(down.any(axis=1))

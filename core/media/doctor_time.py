@@ -25,6 +25,7 @@ _NEAR_PX = 8  # a speck's class is nowhere within this distance, in its frame an
 _SURE_PX = 7  # side of a square that a region fills to count wherever it is …
 _SMALL_PX = 3  # … and when nothing of its class is near
 _COARSE = 3  # times larger where the edges themselves jump
+_MOVING = 0.005  # share of the pixels that changes from frame to frame where something moves
 _MOVES_PX = 24  # how far is looked for what moved away
 _SHARE = 0.6
 _SPECKS_AT_ONCE = 20000
@@ -45,6 +46,7 @@ class Event:
     before: Ids
     class_: int
     appeared: bool
+    shapes: tuple[Mask, Mask] | None = None  # of what went away: before and after, in the whole frame
 
     @property
     def pixels(self) -> int:
@@ -57,17 +59,35 @@ class TimeWindow:
 
     def __init__(self) -> None:
         self.looks: deque[Look] = deque(maxlen=LONGEST_POP + 2)
+        self._moved: deque[float] = deque(
+            maxlen=LONGEST_POP + 2
+        )  # share of the pixels that differ from the frame before
 
     def push(self, look: Look, *, follows: bool) -> list[Event]:
         """Takes the next frame and gives the events that end with it."""
         last = self.looks[-1] if self.looks else look
         if not follows or last.size != look.size or last.colored != look.colored:
             self.looks.clear()
+            self._moved.clear()
+        self._moved.append(float((last.ids != look.ids).mean()) if self.looks else 1.0)
         self.looks.append(look)
-        found: list[Event] = []
+        found = self._specks_of_the_first() if len(self.looks) == 2 else []
         for length in range(1, min(LONGEST_POP, len(self.looks) - 2) + 1):
             found += self._events(length)
         return found
+
+    def finish(self) -> list[Event]:
+        """The specks of the last frame, that has none after it."""
+        if len(self.looks) < 2 or self.looks[-1].coarse or self.looks[-1].single or self.looks[-2].single:
+            return []
+        before, now = self.looks[-2], self.looks[-1]
+        return _specks(before, now, before, before.ids != now.ids)
+
+    def _specks_of_the_first(self) -> list[Event]:
+        now, after = self.looks
+        if now.coarse or now.single or after.single:
+            return []
+        return _specks(after, now, after, after.ids != now.ids)
 
     def _events(self, length: int) -> list[Event]:
         looks = list(self.looks)[-length - 2 :]
@@ -77,9 +97,15 @@ class TimeWindow:
         changed = (before.ids == after.ids) & (between[0].ids != before.ids)
         for look in between[1:]:
             changed &= look.ids != before.ids
-        found = _pops(before, between, after, changed)
+        stopped = (
+            min(self._moved) == 0.0 and max(list(self._moved)[1:]) > _MOVING
+        )  # a held frame: what moves stands still and then jumps
+        coarse = stopped or any(look.coarse for look in looks)
+        found = _pops(before, between, after, changed, coarse=coarse)
+        if coarse:
+            return found
         found += _vanished_classes(before, between, after, found)
-        if length == 1 and not between[0].coarse:
+        if length == 1:
             found += _specks(before, between[0], after, changed)
         return found
 
@@ -104,7 +130,7 @@ def _empty(before: Look, between: list[Look], after: Look) -> list[Event]:
     ]
 
 
-def _pops(before: Look, between: list[Look], after: Look, changed: Mask) -> list[Event]:
+def _pops(before: Look, between: list[Look], after: Look, changed: Mask, *, coarse: bool) -> list[Event]:
     core = cv2.erode(changed.astype(np.uint8), np.ones((_SMALL_PX, _SMALL_PX), np.uint8))
     if not core.any():
         return []
@@ -113,15 +139,14 @@ def _pops(before: Look, between: list[Look], after: Look, changed: Mask) -> list
     for region in np.unique(regions[core > 0]):
         x, y, width, height = (int(value) for value in stats[region, :4])
         mask = regions[y : y + height, x : x + width] == region
-        event = _judge(before, between, after, (x, y, width, height), mask)
+        event = _judge(before, between, after, (x, y, width, height), mask, coarse=coarse)
         if event is not None:
             found.append(event)
     return found
 
 
-def _judge(before: Look, between: list[Look], after: Look, box: Box, mask: Mask) -> Event | None:
+def _judge(before: Look, between: list[Look], after: Look, box: Box, mask: Mask, *, coarse: bool) -> Event | None:
     """The event that a region of changed pixels is, or None when something merely moved there."""
-    coarse = any(look.coarse for look in (before, *between, after))
     side = (_SURE_PX + 2 * (len(between) - 1)) * (_COARSE if coarse else 1)  # the longer, the farther things have moved
     large = _fills(mask, side)
     if not large and (coarse or not _compact(mask, box, before.size)):
@@ -151,7 +176,32 @@ def _judge(before: Look, between: list[Look], after: Look, box: Box, mask: Mask)
         before=np.ascontiguousarray(frames[0][inner]),
         class_=class_,
         appeared=came,
+        shapes=None if came else (_touched(before.ids == old, outer, whole), _touched(after.ids == old, outer, whole)),
     )
+
+
+def _touched(surface: Mask, outer: tuple[slice, slice], region: Mask) -> Mask:
+    """Those parts of a surface, looked at within `outer`, that meet the region."""
+    part = surface[outer]
+    _, parts = cv2.connectedComponents(part.astype(np.uint8), connectivity=8)
+    full = np.zeros(surface.shape, np.bool_)
+    full[outer] = np.isin(parts, np.unique(parts[region & part])) & part
+    return full
+
+
+def between_shapes(before: Mask, after: Mask, share: float) -> Mask:
+    """A shape between two: where the mean of both signed distances is inside; the nearer one if they do not overlap.
+
+    share: 0 at before, 1 at after. Source: shape-based interpolation, Raya and Udupa 1990.
+    """
+    if not (before & after).any():
+        return after if share > 0.5 else before
+    distance = [
+        cv2.distanceTransform(shape.astype(np.uint8), cv2.DIST_L2, 3)
+        - cv2.distanceTransform((~shape).astype(np.uint8), cv2.DIST_L2, 3)
+        for shape in (before, after)
+    ]
+    return np.asarray((1.0 - share) * distance[0] + share * distance[1] > 0.0)
 
 
 def _exchanged(parts: list[Ids], old: Ids, mask: Mask, current: Ids) -> bool:
@@ -194,8 +244,6 @@ def _vanished_classes(before: Look, between: list[Look], after: Look, found: lis
     counts = [np.pad(look.histogram, (0, length - len(look.histogram))) for look in (before, *between, after)]
     there = np.minimum(counts[0], counts[-1]) >= _CLASS_PX
     nowhere = np.max(counts[1:-1], axis=0) == 0
-    if any(look.coarse for look in (before, *between, after)):
-        return []
     events = []
     known = {event.class_ for event in found if not event.appeared}
     for label in np.flatnonzero(there & nowhere):
@@ -214,6 +262,7 @@ def _vanished_classes(before: Look, between: list[Look], after: Look, found: lis
                 before=np.ascontiguousarray(before.ids[inner]),
                 class_=int(label),
                 appeared=False,
+                shapes=(before.ids == label, after.ids == label),
             )
         )
     return events
