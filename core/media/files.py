@@ -42,7 +42,7 @@ _MAGICS = (
     (b"PK\x03\x04", "zip"),
     (b"%PDF", "pdf"),
 )
-_SUFFIXES = MappingProxyType({"png": (".png",), "jpeg": (".jpg", ".jpeg"), "exr": (".exr",)})
+_SUFFIXES = MappingProxyType({"png": (".png",), "jpeg": (".jpg", ".jpeg"), "exr": (".exr",), "tiff": (".tif", ".tiff")})
 
 
 def picture_name(path: Path, frame: int | None) -> str:

@@ -38,6 +38,36 @@ class Palette:
 
     name: str
     classes: tuple[PaletteClass, ...]
+    source: str = ""
+    note: str = ""
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Ids by class name; of a name that occurs twice the lowest."""
+        return {entry.name: entry.id for entry in reversed(self.classes)}
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """Names by id."""
+        return {entry.id: entry.name for entry in self.classes}
+
+    @cached_property
+    def by_color(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """Colours as 0xRRGGBB in ascending order, and the id of each; where classes share one, the lowest id."""
+        found: dict[int, int] = {}
+        for entry in self.classes:
+            red, green, blue = entry.color
+            found.setdefault(red << 16 | green << 8 | blue, entry.id)
+        colors = sorted(found)
+        return np.array(colors, np.uint32), np.array([found[color] for color in colors], np.uint32)
+
+    @property
+    def shared_colors(self) -> list[tuple[str, ...]]:
+        """Names of classes that share a colour, the one it is read as first."""
+        found: dict[tuple[int, int, int], list[str]] = {}
+        for entry in self.classes:
+            found.setdefault(entry.color, []).append(entry.name)
+        return [tuple(names) for names in found.values() if len(names) > 1]
 
     @cached_property
     def lookup(self) -> NDArray[np.uint8]:
@@ -98,8 +128,13 @@ def _parse(content: Any, name: str, path: Path) -> Palette:
     for before, after in pairwise(classes):
         if before.id == after.id:
             raise _broken(name, path, f"has the id {before.id} twice")
-    title = content.get("name")
-    return Palette(name=title if isinstance(title, str) and title else path.stem, classes=classes)
+    title, source, note = (content.get(key) for key in ("name", "source", "note"))
+    return Palette(
+        name=title if isinstance(title, str) and title else path.stem,
+        classes=classes,
+        source=source if isinstance(source, str) else "",
+        note=note if isinstance(note, str) else "",
+    )
 
 
 def _parse_class(entry: Any, name: str, path: Path) -> PaletteClass:

@@ -89,6 +89,7 @@ class PngFile:
     header: PngHeader
     packed: bytes
     palette_entries: int
+    palette: bytes = b""  # red, green, blue of each entry
 
 
 def parse_header(data: bytes, path: Path, frame: int | None) -> PngHeader:
@@ -117,7 +118,7 @@ def parse_png(data: bytes, path: Path, frame: int | None = None) -> PngFile:
     """
     header = parse_header(data, path, frame)
     parts: list[bytes] = []
-    palette_entries = 0
+    palette_entries, palette = 0, b""
     offset, ended = HEADER_BYTES, False
     while not ended:
         if offset + 12 > len(data):
@@ -131,7 +132,7 @@ def parse_png(data: bytes, path: Path, frame: int | None = None) -> PngFile:
         if kind == b"IDAT":
             parts.append(data[offset + 8 : end - 4])
         elif kind == b"PLTE":
-            palette_entries = length // 3
+            palette_entries, palette = length // 3, data[offset + 8 : end - 4]
         ended = kind == b"IEND"
         offset = end
     packed = b"".join(parts)
@@ -144,7 +145,13 @@ def parse_png(data: bytes, path: Path, frame: int | None = None) -> PngFile:
         channels=header.samples,
         payload_bytes=len(packed),
     )
-    return PngFile(header=header, packed=packed, palette_entries=palette_entries)
+    return PngFile(header=header, packed=packed, palette_entries=palette_entries, palette=palette)
+
+
+def palette_colors(png: PngFile) -> NDArray[np.uint32]:
+    """Colours of an indexed file as 0xRRGGBB, by index."""
+    entries = np.frombuffer(png.palette[: 3 * png.palette_entries], np.uint8).reshape(-1, 3).astype(np.uint32)
+    return (entries[:, 0] << 16 | entries[:, 1] << 8 | entries[:, 2]).astype(np.uint32)
 
 
 def unpack(png: PngFile, path: Path, frame: int | None = None) -> bytes:

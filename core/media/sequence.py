@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import DamagedFileError, GapError, MixedSizesError, UnsupportedFileError, UsageError
 from mapreel.core.contract.frames import FoundSequence, FrameRange, MissingFrames, SequencePattern, find_sequence
+from mapreel.core.contract.maps import MapOptions
+from mapreel.core.media.classes import ClassRules
 from mapreel.core.media.images import picture_size, read_color
-from mapreel.core.media.labels import read_instance_map, read_label_map
+from mapreel.core.media.labels import instance_reading, label_reading, read_instance_map, read_label_map
+from mapreel.core.media.mapheaders import map_header
 from mapreel.core.media.motion import read_motion
 from mapreel.core.media.movies import MOVIE_SUFFIXES, MovieFrame, movie_info, read_movie_frames
 from mapreel.core.media.plates import read_plate
@@ -34,15 +37,10 @@ class MapKind(StrEnum):
     PLATE = "plate"
 
 
-_READERS: Mapping[MapKind, Callable[..., NDArray[Any]]] = MappingProxyType(
-    {
-        MapKind.LABEL: read_label_map,
-        MapKind.INSTANCE: read_instance_map,
-        MapKind.MOTION: read_motion,
-        MapKind.COLOR: read_color,
-        MapKind.PLATE: read_plate,
-    }
-)
+NO_OPTIONS = MapOptions()
+_DATA = (MapKind.LABEL, MapKind.INSTANCE, MapKind.MOTION)
+
+
 _BLACK: Mapping[MapKind, tuple[tuple[int, ...], type[np.generic]]] = MappingProxyType(
     {
         MapKind.LABEL: ((), np.uint16),
@@ -114,6 +112,8 @@ def open_maps(
     kind: MapKind | str,
     frames: FrameRange | None = None,
     missing: MissingFrames = MissingFrames.ERROR,
+    options: MapOptions = NO_OPTIONS,
+    rules: ClassRules | None = None,
 ) -> ShotSequence:
     """Plans a sequence, looks at every header and reads one frame, so that what is wrong is told before any work.
 
@@ -124,6 +124,7 @@ def open_maps(
       error  GapError that names them
       hold   the nearest frame before is repeated, at the start the first one after; motion becomes zero: nothing moves
       black  label and instance 0, motion zero, colour black; id 0 is void in most palettes, but sky in `street`
+    options, rules: how maps are read, and whose classes label maps become; see `labels.MapReading`.
     The frame after a filled one has motion that points at a frame nobody saw: `filled` tells the renderer where.
     Raises MissingInputError, EmptySequenceError, GapError, MixedSizesError (both frames and sizes), DamagedFileError,
     FileTooLargeError, UnsupportedFileError, InputError.
@@ -136,18 +137,29 @@ def open_maps(
     planned = _plan(found, frames)
     filled = _fill(planned, found.numbers, missing, found.pattern.format(), found.pattern.path)
     there = _on_disk(planned, found)
-    _READERS[kind](
-        found.pattern.path(there[0]), frame=there[0]
-    )  # colours where ids belong are told now, not at frame 1
+    read = _reader(kind, options, rules)
+    read(found.pattern.path(there[0]), frame=there[0])  # colours where ids belong are told now, not at frame 1
+    size = _map_size if kind in _DATA else _common_size
     return ShotSequence(
         kind=kind,
         source=found.pattern.format(),
         numbers=planned,
-        size=_common_size(found.pattern, there),
+        size=size(found.pattern, there, read),
         filled=MappingProxyType(filled),
         filed=found.pattern.path,
-        load=lambda number: _READERS[kind](found.pattern.path(number), frame=number),
+        load=lambda number: read(found.pattern.path(number), frame=number),
     )
+
+
+def _reader(kind: MapKind, options: MapOptions, rules: ClassRules | None) -> Callable[..., NDArray[Any]]:
+    """What reads one file: (path, frame=) -> pixels. Raises as `load_palette`."""
+    if kind is MapKind.LABEL:
+        return partial(read_label_map, reading=label_reading(options, rules))
+    if kind is MapKind.INSTANCE:
+        return partial(read_instance_map, reading=instance_reading(options))
+    if kind is MapKind.MOTION:
+        return partial(read_motion, layout=options.motion_layout)
+    return read_plate if kind is MapKind.PLATE else read_color
 
 
 @dataclass
@@ -220,7 +232,19 @@ def _on_disk(planned: tuple[int, ...], found: FoundSequence) -> list[int]:
     return [number for number in planned if number in here] or [found.numbers[0]]
 
 
-def _common_size(pattern: SequencePattern, numbers: list[int]) -> tuple[int, int]:
+def _map_size(pattern: SequencePattern, numbers: list[int], read: Callable[..., NDArray[Any]]) -> tuple[int, int]:
+    """The one size of all maps; a map of another kind than the first is read at once, so that it fails now or never."""
+    first, form = map_header(pattern.path(numbers[0]), numbers[0])
+    for number in numbers[1:]:
+        size, other = map_header(pattern.path(number), number)
+        if size != first:
+            raise _mixed(pattern.format(), pattern.path(number), (numbers[0], first), (number, size))
+        if other != form:
+            read(pattern.path(number), frame=number)
+    return first
+
+
+def _common_size(pattern: SequencePattern, numbers: list[int], _: Callable[..., NDArray[Any]]) -> tuple[int, int]:
     first = picture_size(pattern.path(numbers[0]), frame=numbers[0])
     for number in numbers[1:]:
         size = picture_size(pattern.path(number), frame=number)

@@ -227,7 +227,7 @@ def test_a_chunk_length_beyond_the_end(tmp_path):
         (b"", "0 bytes"),
         (b"not a picture", "does not begin like one"),
         (b"\xff\xd8\xff\xe0" + bytes(100), "is no PNG"),
-        (b"\x76\x2f\x31\x01" + bytes(100), "is no PNG"),
+        (b"\x76\x2f\x31\x01" + bytes(100), "is EXR by its content"),
     ],
     ids=["empty", "text", "jpeg", "exr"],
 )

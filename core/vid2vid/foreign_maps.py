@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Maps that others made, as a model takes them: classes by their names, and motion that was tried on the labels."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapreel.core.contract.errors import InputError
+from mapreel.core.contract.maps import split_layout
+from mapreel.core.media.classes import ClassRules
+from mapreel.core.media.exrlayers import exr_layout
+from mapreel.core.media.motion import find_motion
+from mapreel.core.media.motioncheck import Pair, combined, judge
+from mapreel.core.media.sequence import MapKind, ShotSequence
+from mapreel.core.vid2vid.inputs import ClassTable
+
+TRIED_PAIRS = 2
+"""Frames whose motion is tried on the labels: enough to tell, cheap beside one frame of a network."""
+
+
+def class_rules(rules: tuple[tuple[str, str], ...], table: ClassTable, model: str) -> ClassRules:
+    """Rules of a request that lead to the classes of a model."""
+    ids = {name: label for label, name in reversed(list(zip(table.ids, table.names, strict=True)))}
+    return ClassRules(rules, MappingProxyType(ids), f"the model {model}")
+
+
+def check_motion(
+    labels: ShotSequence,
+    instances: ShotSequence | None,
+    motion: ShotSequence | None,
+    planned: tuple[int, ...],
+    told: str | None,
+) -> str:
+    """Carry the labels of a frame or two along their motion: they have to meet the same labels.
+
+    Returns:
+        A sentence of doubt where the artist said which way it points, and another way fits better; else nothing.
+
+    Raises:
+        InputError: another way fits clearly better, and nobody said otherwise.
+    """
+    if motion is None or labels.kind is not MapKind.LABEL:
+        return ""
+    numbers = _neighbours(labels, instances, motion, planned)
+    better = judge(_pair(labels, instances, motion, number) for number in numbers).better
+    if better is None:
+        return ""
+    path = motion.path(numbers[0])
+    source = find_motion(exr_layout(path, numbers[0]), path, numbers[0], told)
+    right = combined(source.axes, better.axes)
+    doubt = (
+        f"the motion {motion.source} seems to point the wrong way: read as {source.axes} ({source.why}), labels meet "
+        f"on {better.as_read:.0%} of the {better.telling_px} pixels that tell, as {right} on {better.this_way:.0%}"
+    )
+    if told is not None and split_layout(told)[1] is not None:
+        return doubt + "."
+    raise InputError(
+        doubt,
+        f"write --motion-layout {right}, or --motion-layout {source.axes} to keep it",
+        file=str(path),
+        frame=numbers[0],
+    )
+
+
+def _neighbours(
+    labels: ShotSequence, instances: ShotSequence | None, motion: ShotSequence, planned: tuple[int, ...]
+) -> list[int]:
+    """Planned frames that are there with their motion and the frame before."""
+    sequences = [labels, *([instances] if instances is not None else [])]
+    there = set.intersection(*(set(s.numbers) - set(s.filled) for s in sequences))
+    moved = set(motion.numbers) - set(motion.filled)
+    return [n for n in planned if n in moved and n in there and n - 1 in there][:TRIED_PAIRS]
+
+
+def _pair(labels: ShotSequence, instances: ShotSequence | None, motion: ShotSequence, number: int) -> Pair:
+    field: NDArray[np.float32] = motion.read(number)
+    here, before = (_ids(labels, instances, n) for n in (number, number - 1))
+    return field, here, before
+
+
+def _ids(labels: ShotSequence, instances: ShotSequence | None, number: int) -> NDArray[np.uint32]:
+    ids = labels.read(number).astype(np.uint32)
+    return ids if instances is None else ids << np.uint32(16) | instances.read(number)
