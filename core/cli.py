@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mapreel.core.commands import archive, bench, demo, doctor, draft, jobs, label, palettes, render, service, train
+from mapreel.core.commands import (
+    archive,
+    bench,
+    demo,
+    doctor,
+    draft,
+    jobs,
+    label,
+    palettes,
+    render,
+    service,
+    train,
+    verify,
+)
 from mapreel.core.commands.console import Console
 from mapreel.core.contract.errors import InternalError, MapreelError, UsageError, disk_error
 
@@ -29,6 +42,7 @@ app = typer.Typer(
 )
 app.command()(render.render)
 app.command()(draft.draft)
+app.command()(verify.verify)
 app.add_typer(train.app, name="train")
 app.add_typer(archive.app, name="archive")
 app.add_typer(label.app, name="label")

@@ -11,7 +11,22 @@ from typing import Annotated, Any
 import typer
 
 from mapreel.core.commands.console import Console, duration, table
-from mapreel.core.commands.options import Fps, Frames, Json, Local, absolute, optional
+from mapreel.core.commands.options import (
+    Bits,
+    C2pa,
+    C2paCert,
+    C2paKey,
+    ColourSpace,
+    Fps,
+    Frames,
+    Json,
+    Local,
+    Packing,
+    Plate,
+    absolute,
+    colour_config_name,
+    optional,
+)
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.frames import FrameRange
 from mapreel.core.contract.requests import (
@@ -44,7 +59,8 @@ def encode(
         str | None, typer.Option(metavar="8|10|12|16|half", help="Bits a channel; the source's own when left out.")
     ] = None,
     colour_space: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Its name, where the files do not say it.")
+        str | None,
+        typer.Option("--colour-space", "--color-space", metavar="NAME", help="Its name, where files do not say it."),
     ] = None,
     alpha: Annotated[bool, typer.Option(help="Keep the alpha of the source, if it has one.")] = True,
     labels: Annotated[str | None, typer.Option(metavar="MAPS", help="Keep these label maps, losslessly.")] = None,
@@ -86,6 +102,7 @@ def encode(
         timecode=timecode,
         tags=tuple(_tag(text) for text in tag or ()),
         dated=dated,
+        ocio=colour_config_name() if colour_space is not None else None,
     )
     check_encode(request)
     console = Console(json=as_json)
@@ -96,13 +113,20 @@ def encode(
 @app.command()
 def decode(
     archive: Archive,
-    out: Annotated[str, typer.Argument(metavar="OUT", help="A folder or name.mp4; if it is there, OUT_v002 is made.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A folder, or .mp4, .mov, .mkv; if it is there, OUT_v002.")],
     frames: Frames = None,
     image_format: Annotated[
         DecodeFormat, typer.Option("--format", help="Files of the take; auto: as deep as the archive.")
     ] = DecodeFormat.AUTO,
     region: Annotated[str | None, typer.Option(metavar="X,Y,W,H", help="Only this part of each frame.")] = None,
     scale: Annotated[str, typer.Option(metavar="1/2|1/4|1/8", help="Smaller frames, for a preview.")] = "1",
+    bits: Bits = None,
+    compression: Packing = None,
+    colour_space: ColourSpace = None,
+    plate: Plate = None,
+    c2pa: C2pa = False,
+    c2pa_cert: C2paCert = None,
+    c2pa_key: C2paKey = None,
     maps: Annotated[bool, typer.Option("--maps", help="Also write label maps, their names and the recipe.")] = False,
     local: Local = False,
     as_json: Json = False,
@@ -119,6 +143,14 @@ def decode(
         region=_region(region) if region is not None else None,
         scale=_scale(scale),
         maps=maps,
+        bits=bits,
+        compression=compression,
+        colour_space=colour_space,
+        ocio=colour_config_name() if colour_space is not None else None,
+        plate=optional(plate),
+        c2pa=c2pa,
+        c2pa_cert=optional(c2pa_cert),
+        c2pa_key=optional(c2pa_key),
     )
     check_archive(request)
     console = Console(json=as_json)

@@ -11,13 +11,29 @@ from typing import Annotated
 import typer
 
 from mapreel.core.contract.errors import UsageError
-from mapreel.core.contract.requests import MODEL_NAME
+from mapreel.core.contract.requests import BUILT_IN, MODEL_NAME
 
 Json = Annotated[bool, typer.Option("--json", help="The result as one JSON object on stdout, for machines.")]
 Local = Annotated[bool, typer.Option("--local", help="Work in this process, without the background service.")]
 Frames = Annotated[
     str | None, typer.Option(metavar="RANGE", help="Frame numbers such as 1001-1100x2,1200; all when left out.")
 ]
+Bits = Annotated[
+    int | None, typer.Option(metavar="N", help="Bits a channel: PNG, TIFF 8, 16; EXR 16 (half), 32; movies 8 to 16.")
+]
+Packing = Annotated[
+    str | None, typer.Option("--compression", metavar="NAME", help="EXR: zip, dwaa …; TIFF: zip; ProRes: hq, 4444 …")
+]
+ColourSpace = Annotated[
+    str | None,
+    typer.Option("--colour-space", "--color-space", metavar="NAME", help="Of the files, by $OCIO or a built-in one."),
+]
+Plate = Annotated[
+    str | None, typer.Option(metavar="PLATES", help="Keep the metadata and data window of these EXR frames.")
+]
+C2pa = Annotated[bool, typer.Option("--c2pa", help="Sign every file as made by a network (C2PA).")]
+C2paCert = Annotated[str | None, typer.Option(metavar="PEM", help="The certificate chain that signs.")]
+C2paKey = Annotated[str | None, typer.Option(metavar="PEM", help="Its private key.")]
 Fps = Annotated[float, typer.Option(metavar="R", help="Frames a second of a movie.")]
 
 
@@ -32,6 +48,12 @@ def absolute(text: str) -> str:
 def optional(text: str | None) -> str | None:
     """As `absolute`, for an option that may be left out."""
     return None if text is None else absolute(text)
+
+
+def colour_config_name() -> str | None:
+    """The studio's colour config, of `$OCIO`, as a request takes it."""
+    found = os.environ.get("OCIO", "")
+    return found if found.startswith(BUILT_IN) else absolute(found) if found else None
 
 
 def model_name(text: str) -> str:

@@ -146,13 +146,15 @@ def check_archive(request: DecodeRequest | VerifyRequest) -> None:
 def _check_view(request: DecodeRequest) -> None:
     """Raises ArchiveError for a header that cannot be read, UsageError for a region or files that it does not allow."""
     from mapreel.core.nirvana.container import Container
-    from mapreel.core.nirvana.convert import file_format
+    from mapreel.core.nirvana.convert import decode_delivery
     from mapreel.core.nirvana.views import checked_view
 
     with Container(request.archive) as container:
         head = container.header
     checked_view(head.width, head.height, request.region, request.scale)
-    file_format(request.image_format, head.pictures)
+    decode_delivery(request, head.pictures).check()
+    if request.plate is not None:
+        find_sequence(request.plate)
 
 
 def _check_out(out: str) -> None:

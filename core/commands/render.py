@@ -8,7 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mapreel.core.commands.console import Console, duration
-from mapreel.core.commands.options import Fps, Frames, Json, Local, absolute, model_name, optional, references
+from mapreel.core.commands.options import (
+    Bits,
+    C2pa,
+    C2paCert,
+    C2paKey,
+    ColourSpace,
+    Fps,
+    Frames,
+    Json,
+    Local,
+    Packing,
+    Plate,
+    absolute,
+    colour_config_name,
+    model_name,
+    optional,
+    references,
+)
 from mapreel.core.contract.frames import MissingFrames
 from mapreel.core.contract.requests import ImageFormat, KeyRule, Quality, RenderRequest
 
@@ -20,7 +37,7 @@ def render(
     labels: Annotated[str, typer.Argument(metavar="LABELS", help="Label maps, drawings or landmarks.")],
     model: Annotated[str, typer.Option(metavar="NAME|DIR", help="A shipped model by its name, or a folder.")],
     out: Annotated[
-        str, typer.Option(metavar="DIR|MOVIE", help="A folder or name.mp4; if it is there, DIR_v002 is made.")
+        str, typer.Option(metavar="DIR|MOVIE", help="A folder, or .mp4, .mov, .mkv; if it is there, DIR_v002.")
     ],
     instances: Annotated[
         str | None, typer.Option(metavar="MAPS", help="Instance maps, numbered as the labels.")
@@ -44,12 +61,21 @@ def render(
         MissingFrames,
         typer.Option(help="Planned frames that are not there: stop, repeat the frame before, or class 0."),
     ] = (MissingFrames.ERROR),
-    image_format: Annotated[ImageFormat, typer.Option("--format", help="Files of the take.")] = ImageFormat.PNG,
+    image_format: Annotated[
+        ImageFormat, typer.Option("--format", help="Files of the take; of a movie its ending decides.")
+    ] = ImageFormat.PNG,
+    bits: Bits = None,
+    compression: Packing = None,
+    colour_space: ColourSpace = None,
+    plate: Plate = None,
+    c2pa: C2pa = False,
+    c2pa_cert: C2paCert = None,
+    c2pa_key: C2paKey = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on in the take that --out names.")] = False,
     local: Local = False,
     as_json: Json = False,
 ) -> None:
-    """Turn label maps into photoreal frames or a movie (.mp4)."""
+    """Turn label maps into photoreal frames or a movie."""
     from mapreel.core.commands.preflight import check_palette, check_render
     from mapreel.core.commands.submission import run_request
 
@@ -67,6 +93,14 @@ def render(
         reference=references(reference or []),
         resume=resume,
         keys=keys,
+        bits=bits,
+        compression=compression,
+        colour_space=colour_space,
+        ocio=colour_config_name() if colour_space is not None else None,
+        plate=optional(plate),
+        c2pa=c2pa,
+        c2pa_cert=optional(c2pa_cert),
+        c2pa_key=optional(c2pa_key),
     )
     check_render(request)
     if palette is not None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from dataclasses import dataclass, field
@@ -20,20 +19,25 @@ from mapreel.core.contract.errors import (
     InputError,
     OutputError,
     OutputExistsError,
+    UsageError,
     disk_error,
 )
 from mapreel.core.contract.frames import FrameRange, frame_name
+from mapreel.core.contract.pictures import FileKind
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
-from mapreel.core.contract.requests import DecodeFormat, DecodeRequest
+from mapreel.core.contract.requests import DecodeRequest
+from mapreel.core.contract.strict_json import parse_json
 from mapreel.core.contract.takes import is_file_take, write_atomically
+from mapreel.core.contract.versions import installed_version
 from mapreel.core.device import pick_device
-from mapreel.core.media.images import picture_size, write_exr, write_png
-from mapreel.core.media.moviewriter import MovieWriter
-from mapreel.core.media.plates import exr_attributes
+from mapreel.core.media.plates import PlateHeaders, exr_attributes
+from mapreel.core.media.proof import prove_picture
+from mapreel.core.media.sidecars import file_sha256, recorded_path, written
+from mapreel.core.media.writers import write_png
 from mapreel.core.nirvana.archive import Archive
-from mapreel.core.nirvana.convert import as_pixels, file_format
+from mapreel.core.nirvana.convert import decode_delivery
 from mapreel.core.nirvana.metadata import Notes, read_notes
-from mapreel.core.nirvana.samples import Samples
+from mapreel.core.nirvana.samples import PictureFormat, SampleFormat, Samples
 
 if TYPE_CHECKING:
     from mapreel.core.contract.strict_json import JSON
@@ -59,7 +63,9 @@ def run_decode(request: DecodeRequest, take: Path, ctx: JobContext) -> dict[str,
         size = decode.size
     pixels = len(decode.wanted) * size[0] * size[1]
     result: dict[str, JSON] = {"take": str(take), "frames": len(decode.wanted), "pixels": pixels}
-    result["format"] = "mp4" if is_file_take(take) else decode.format.value
+    result["format"] = decode.words
+    if decode.remarks:
+        result["notes"] = list(decode.remarks)
     if request.maps:
         result["maps"] = decode.maps
     return {**result, "seconds": time.monotonic() - started}
@@ -83,9 +89,13 @@ class _Decode:
         if unknown:
             listed = FrameRange.from_numbers(held)
             raise InputError(f"the archive holds no frame {unknown[0]}", f"ask for some of {listed}", frame=unknown[0])
-        self.format = file_format(self.request.image_format, self.archive.header.pictures)
         self.size = self.archive.view_size(region=self.request.region, scale=self.request.scale)
         self.notes = read_notes(self.archive.container)
+        self.delivery = decode_delivery(self.request, self.archive.header.pictures, self.notes.recipe)
+        self.delivery.check()
+        self._plates = PlateHeaders(self.request.plate)
+        self.written: dict[int, Any] = {}
+        self.remarks: list[str] = []
         self._remaining = RemainingTime()
 
     def run(self) -> None:
@@ -125,10 +135,10 @@ class _Decode:
 
     def _frames(self) -> None:
         self.take.mkdir(parents=True, exist_ok=True)
-        suffix = ".exr" if self.format in (DecodeFormat.EXR, DecodeFormat.EXR32) else ".png"
+        suffix = self.delivery.spec.suffix
         paths = {number: self.take / f"{frame_name(number, 4)}{suffix}" for number in self.wanted}
         note, story = self.take / SIDECAR, self._story()
-        _refuse_strangers(self.take, story)
+        self.written = _refuse_strangers(self.take, story)
         self.archive.expect(number for number, path in paths.items() if not path.exists())
         for done, (number, path) in enumerate(paths.items(), start=1):
             self.ctx.check()
@@ -136,47 +146,69 @@ class _Decode:
                 picture = self._picture(number)
                 if picture is not None:
                     if not note.exists():  # before the first picture, but not where there will be none
-                        write_atomically(note, story)
+                        self._describe(note, story)
                     self._write(path, number, picture)
             self._report(done)
         self._write_maps()
-        for number, path in paths.items():  # a finished job means that every planned frame re-reads
-            if number not in self.lost and picture_size(path, frame=number) != self.size:
+        self._prove(paths)
+        if note.exists():
+            self._describe(note, story)
+
+    def _prove(self, paths: dict[int, Path]) -> None:
+        """A finished job means that every planned frame re-reads."""
+        for number, path in paths.items():
+            if number in self.lost:
+                continue
+            if prove_picture(path, frame=number).shape[:2] != self.size:
                 raise OutputError(
                     f"{path.name} has another size", "decode into an empty folder", file=str(path), frame=number
                 )
+            self.written.setdefault(number, written(path))
+
+    def _describe(self, note: Path, story: dict[str, JSON]) -> None:
+        entries: dict[str, JSON] = {str(number): entry for number, entry in sorted(self.written.items())}
+        write_atomically(note, json.dumps({**story, "written": entries}, indent=2).encode())
 
     def _write(self, path: Path, number: int, picture: Samples) -> None:
         head = self.archive.header
-        pixels = as_pixels(picture, head.pictures, self.format)
-        if path.suffix == ".png":
-            write_png(path, pixels)
-            return
-        code = self.notes.timecode
+        peak, half = _peak(head.pictures)
+        if path.suffix == ".exr":
+            plate = self._plates.header(number)
+            told = {name: value for name, value in self._values(number).items() if name not in plate.values}
+            self.delivery.write(path, picture, peak=peak, associated=half, plate=plate, values=told)
+        else:
+            self.delivery.write(path, picture, peak=peak, associated=half)
+        self.written[number] = written(path)
+
+    def _values(self, number: int) -> dict[str, Any]:
+        """What the archive knows of a frame and an EXR says."""
+        head, code = self.archive.header, self.notes.timecode
         if code is not None:
             code = code.later(self.archive.numbers.index(number), head.fps)
-        channels = ("R", "G", "B", "A")[: pixels.shape[2]]
-        attributes = exr_attributes(
-            _light_space(head.pictures.colour_space), head.pictures.pixel_aspect, head.fps, str(code) if code else None
-        )
-        full = self.format is DecodeFormat.EXR32
-        write_exr(path, pixels, channels=channels, full=full, attributes=attributes)
+        return exr_attributes("", head.pictures.pixel_aspect, head.fps, str(code) if code else None)
 
     def _movie(self) -> None:
         head = self.archive.header
-        rate = head.fps
+        peak, half = _peak(head.pictures)
         self.archive.expect(self.wanted)
-        shown: npt.NDArray[Any] = np.zeros((*self.size, 3), np.uint8)
-        with MovieWriter(self.take, self.size, Fraction(rate)) as movie:
+        kept = self.delivery.keeps_alpha and head.pictures.alpha
+        channels = 4 if kept else 3
+        empty = np.zeros((*self.size, channels), np.uint8 if self.delivery.spec.bits == 8 else np.uint16)
+        shown: npt.NDArray[Any] = empty
+        with self.delivery.movie(self.take, self.size, Fraction(head.fps), alpha=kept) as movie:
             for done, number in enumerate(self.wanted, start=1):
                 self.ctx.check()
                 picture = self._picture(number)
                 if picture is not None:
-                    shown = as_pixels(picture, head.pictures, DecodeFormat.PNG)[..., :3]
+                    shown = self.delivery.pixels(picture, peak=peak, associated=half)[..., :channels]
                 movie.write(np.ascontiguousarray(shown))
                 self._report(done)
             if len(self.lost) == len(self.wanted):
                 raise self._loss()
+        self.remarks += [movie.note] if movie.note else []
+        note = self.take.with_name(f"{self.take.name}.json")
+        entry: dict[str, JSON] = {**written(self.take), "frames": len(self.wanted)}
+        write_atomically(note, json.dumps({**self._story(), "movie": entry}, indent=2).encode())
 
     def _write_maps(self) -> None:
         """Label and instance maps as grey PNG in folders of their own, names and recipe as JSON."""
@@ -204,24 +236,40 @@ class _Decode:
         write_png(path, ids)
         self.maps += 1
 
-    def _story(self) -> bytes:
+    @property
+    def words(self) -> str:
+        """The files as `--format` calls them; a movie by its ending, a folder with the depth that is not the usual."""
+        spec = self.delivery.spec
+        if spec.is_movie:
+            return spec.suffix[1:]
+        usual = spec.bits == (16 if spec.kind is FileKind.EXR else 8)
+        return spec.kind.value if usual else f"{spec.kind.value}{spec.bits}"
+
+    def _story(self) -> dict[str, JSON]:
         """What the pictures of a take were made from, as its side-car has it."""
-        with self.archive.path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         frames = str(FrameRange.from_numbers(self.wanted))
         story: dict[str, JSON] = {"format": SIDECAR_FORMAT, "version": SIDECAR_VERSION}
-        story |= {"archive_sha256": sha256, "frames": frames}
-        if self.format is not DecodeFormat.PNG:
-            story["files"] = self.format.value
+        story |= {"archive_sha256": file_sha256(self.archive.path), "frames": frames}
+        if self.words != "png":
+            story["files"] = self.words
         if self.request.region is not None:
             story["region"] = list(self.request.region)
         if self.request.scale != 1:
             story["scale"] = self.request.scale
-        return json.dumps(story, indent=2).encode()
+        folder = self.take.parent if is_file_take(self.take) else self.take
+        made: dict[str, JSON] = {"mapreel": installed_version("mapreel")}
+        story |= {"archive": recorded_path(self.request.archive, folder), "made_with": made}
+        story["pictures"] = self.delivery.to_dict()
+        recipe = self.notes.recipe
+        if isinstance(recipe, dict) and "model" in recipe:  # whose pictures the archive holds
+            story["model"] = recipe["model"]
+        return story
 
 
-def _light_space(name: str) -> str:
-    return "lin_rec709" if name == "srgb" else name
+def _peak(form: PictureFormat) -> tuple[int | None, bool]:
+    """The peak of an archive's whole numbers, None for scene-linear; and whether alpha is multiplied in, as in EXR."""
+    half = form.samples is SampleFormat.HALF
+    return None if half else form.samples.peak, half
 
 
 def _told(notes: Notes) -> dict[str, JSON]:
@@ -234,18 +282,32 @@ def _told(notes: Notes) -> dict[str, JSON]:
     return told
 
 
-def _refuse_strangers(take: Path, story: bytes) -> None:
-    """Pictures that stand in the take are kept only when they are of this archive. Raises OutputExistsError."""
+_DECIDES = ("format", "version", "archive_sha256", "frames", "files", "region", "scale")
+
+
+def _refuse_strangers(take: Path, story: dict[str, JSON]) -> dict[int, Any]:
+    """Pictures that stand in the take are kept only when they are of this archive; gives what is noted of them.
+
+    Raises OutputExistsError.
+    """
     note = take / SIDECAR
     try:
-        same = (
-            note.read_bytes() == story if note.exists() else not any(any(take.glob(f"*{s}")) for s in (".png", ".exr"))
-        )
+        if not note.exists():
+            if not any(any(take.glob(f"*{suffix}")) for suffix in (".png", ".exr", ".tif")):
+                return {}
+        else:
+            found = parse_json(note.read_bytes())
+            known = found if isinstance(found, dict) else {}
+            told = known.get("pictures", story["pictures"])  # version 0.1.0 told nothing of them
+            if told == story["pictures"] and all(known.get(name) == story.get(name) for name in _DECIDES):
+                entries = known.get("written", {})
+                return {int(number): entry for number, entry in entries.items()} if isinstance(entries, dict) else {}
     except OSError as error:
         raise disk_error(error, note) from error
-    if not same:
-        raise OutputExistsError(
-            f"{take} holds pictures of another archive, of other frames or of nobody knows what",
-            "decode into another folder",
-            file=str(take),
-        )
+    except (UsageError, ValueError):
+        pass
+    raise OutputExistsError(
+        f"{take} holds pictures of another archive, of other frames or of nobody knows what",
+        "decode into another folder",
+        file=str(take),
+    )

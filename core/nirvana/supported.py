@@ -6,7 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mapreel.core.contract.errors import UsageError
-from mapreel.core.contract.requests import DecodeFormat, DecodeRequest, EncodeRequest
+from mapreel.core.contract.pictures import file_spec
+from mapreel.core.contract.requests import DecodeRequest, EncodeRequest
 from mapreel.core.contract.takes import is_file_take
 
 
@@ -17,9 +18,10 @@ def refuse_encode(request: EncodeRequest) -> None:
 
 
 def refuse_decode(request: DecodeRequest) -> None:
-    """Raises UsageError for movies other than MP4, and for a movie with maps or another format."""
+    """Raises UsageError for a movie with maps or in a file that holds no such; the rest the archive decides."""
     out = Path(request.out)
-    if is_file_take(out) and (request.maps or request.image_format is not DecodeFormat.AUTO):
-        raise UsageError("a movie holds neither maps nor another format", "name a folder, or leave them out")
-    if is_file_take(out) and out.suffix.lower() != ".mp4":
-        raise UsageError(f"movies are written as .mp4, not {out.suffix}", "name the output .mp4 or a folder")
+    if not is_file_take(out):
+        return
+    if request.maps:
+        raise UsageError("a movie holds no maps", "name a folder, or leave them out")
+    file_spec(out, request.image_format.value, request.bits, request.compression)

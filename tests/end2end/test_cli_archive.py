@@ -168,7 +168,11 @@ def test_what_no_encode_can_do_takes_no_name_and_no_place_in_the_queue(warm_mapr
     "options",
     [
         ("out.mp4", "--format", "exr"),
-        ("out.mov",),
+        ("out.mov", "--format", "ffv1"),
+        ("out.mkv", "--maps"),
+        ("out", "--bits", "12"),
+        ("out", "--colour-space", "no such space"),
+        ("out", "--format", "exr", "--c2pa", "--c2pa-cert", "a.pem", "--c2pa-key", "b.pem"),
         ("out", "--region", "1,2,3"),
         ("out", "--region", "40,0,9,9"),
         ("out", "--region", "1,0,8,8", "--scale", "1/2"),

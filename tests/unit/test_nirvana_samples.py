@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from mapreel.core.contract.errors import UsageError
-from mapreel.core.contract.requests import DecodeFormat
-from mapreel.core.nirvana.convert import as_pixels, file_format, from_light, to_light
+from mapreel.core.contract.pictures import FileKind, FileSpec
+from mapreel.core.contract.requests import DecodeFormat, DecodeRequest
+from mapreel.core.media.colour import from_light, to_light
+from mapreel.core.nirvana.convert import decode_delivery, decode_spec
 from mapreel.core.nirvana.pictures import Canvas, light_of
 from mapreel.core.nirvana.profile import WHOLE as WHOLE_VIEW
 from mapreel.core.nirvana.profile import PictureShape, Tile
@@ -97,21 +99,36 @@ def test_alpha_is_never_shaped():
 def test_files_of_every_depth():
     half = PictureFormat(samples=SampleFormat.HALF, alpha=True, shaper=Shaper(0.0, 8.0))
     ten = PictureFormat(samples=SampleFormat.BITS_10)
-    auto = DecodeFormat.AUTO
-    assert file_format(auto, PictureFormat()) is DecodeFormat.PNG
-    assert file_format(auto, ten) is DecodeFormat.PNG16
-    assert file_format(auto, half) is DecodeFormat.EXR
+    assert spec_of(PictureFormat()) == FileSpec(FileKind.PNG, 8, "", ".png")
+    assert spec_of(ten) == FileSpec(FileKind.PNG, 16, "", ".png")
+    assert spec_of(half) == FileSpec(FileKind.EXR, 16, "zip", ".exr")
+    assert spec_of(ten, "/x.mkv").bits == 10
+    assert spec_of(half, "/x.mkv").bits == 16
+    assert spec_of(half, "/x.mp4").bits == 8
     linear = np.array([[[0.5, 0.25, 4.0, 0.5]]], np.float16)
-    assert as_pixels(linear, half, DecodeFormat.EXR32).tolist() == linear.tolist()
-    shown = as_pixels(linear, half, DecodeFormat.PNG)  # unassociated: 1.0, 0.5 and beyond
+    kept = pixels_of(linear, half, DecodeFormat.EXR32)
+    assert kept.tolist() == linear.tolist()
+    shown = pixels_of(linear, half, DecodeFormat.PNG)  # unassociated: 1.0, 0.5 and beyond
     assert shown.dtype == np.uint8
     assert shown.tolist() == [[[255, 188, 255, 128]]]
-    assert as_pixels(np.array([[[0, 512, 1023]]], np.uint16), ten, DecodeFormat.PNG16).tolist() == [[[0, 32800, 65535]]]
-    assert as_pixels(np.array([[[0, 512, 1023]]], np.uint16), ten, DecodeFormat.PNG).tolist() == [[[0, 128, 255]]]
-    light = as_pixels(np.array([[[0, 188, 255]]], np.uint8), PictureFormat(), DecodeFormat.EXR)
+    ramp = np.array([[[0, 512, 1023]]], np.uint16)
+    assert pixels_of(ramp, ten, DecodeFormat.PNG16).tolist() == [[[0, 32800, 65535]]]
+    assert pixels_of(ramp, ten, DecodeFormat.PNG).tolist() == [[[0, 128, 255]]]
+    light = pixels_of(np.array([[[0, 188, 255]]], np.uint8), PictureFormat(), DecodeFormat.EXR)
     assert light[0, 0] == pytest.approx([0.0, 0.5029, 1.0], abs=1e-4)
     with pytest.raises(UsageError, match="ACEScct"):
-        file_format(DecodeFormat.EXR, PictureFormat(colour_space="ACEScct", pixel_aspect=Fraction(2)))
+        pixels_of(ramp, PictureFormat(colour_space="ACEScct", pixel_aspect=Fraction(2)), DecodeFormat.EXR)
+
+
+def spec_of(form: PictureFormat, out: str = "/frames", word: DecodeFormat = DecodeFormat.AUTO) -> FileSpec:
+    return decode_spec(DecodeRequest(archive="/x.nirv", out=out, image_format=word), form)
+
+
+def pixels_of(picture: np.ndarray, form: PictureFormat, word: DecodeFormat) -> np.ndarray:
+    delivery = decode_delivery(DecodeRequest(archive="/x.nirv", out="/frames", image_format=word), form)
+    delivery.check()
+    half = form.samples is SampleFormat.HALF
+    return delivery.pixels(picture, peak=None if half else form.samples.peak, associated=half)
 
 
 def test_light_and_back():
