@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import GapError, ModelMismatchError, UsageError
 from mapreel.core.contract.frames import FrameRange, MissingFrames, find_sequence
+from mapreel.core.contract.maps import MapOptions
+from mapreel.core.media.classes import ClassRules
 from mapreel.core.media.drawing import PLANES, Drawing, condition_planes, draw, read_drawing
 from mapreel.core.media.landmarks import Landmarks, Subject, are_landmarks, read_landmarks
-from mapreel.core.media.sequence import MapKind, ShotSequence, counted, open_maps
+from mapreel.core.media.sequence import NO_OPTIONS, MapKind, ShotSequence, counted, open_maps
 from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.paper_config import PaperConfig
 
@@ -58,10 +60,13 @@ def open_source(
     source: str,
     frames: FrameRange | None = None,
     missing: MissingFrames = MissingFrames.ERROR,
+    options: MapOptions = NO_OPTIONS,
+    rules: ClassRules | None = None,
 ) -> ShotSequence:
     """The maps that a model reads: as `open_maps`, which it is for label maps, with landmarks and drawings besides.
 
-    Landmarks are drawn at the size the model was trained at. Without a config label maps are read.
+    Landmarks are drawn at the size the model was trained at. Without a config label maps are read. options, rules: how
+    label maps are read, and whose classes they become.
 
     Raises:
         InputError: see `open_maps`.
@@ -69,7 +74,7 @@ def open_source(
     """
     if config is None or config.task == "city":
         _refuse(are_landmarks(source), source, "landmarks", "label maps")
-        return open_maps(source, MapKind.LABEL, frames, missing)
+        return open_maps(source, MapKind.LABEL, frames, missing, options, rules)
     subject = Subject(config.task)
     if are_landmarks(source):
         landmarks = read_landmarks(source)

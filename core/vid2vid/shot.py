@@ -22,6 +22,7 @@ from mapreel.core.media.warping import estimate_motion
 from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.conditions import open_source, source_numbers
 from mapreel.core.vid2vid.config import GeneratorConfig
+from mapreel.core.vid2vid.foreign_maps import check_motion, class_rules
 from mapreel.core.vid2vid.paper_config import PaperConfig
 from mapreel.core.vid2vid.reference import Colours, References, carried_over
 from mapreel.core.vid2vid.teacher_model import TeacherModel
@@ -73,6 +74,7 @@ class Shot:
         self.references, self.keys = references, keys
         self.model, self.labels, self.instances, self.motion, self.planned = model, labels, instances, motion, planned
         self.timeline = timeline
+        self.doubt = ""  # about the motion, for who reads the notes of a take
         self._motion_numbers = frozenset(motion.numbers) if motion else frozenset[int]()
         self._frames: OrderedDict[int, FrameMaps] = OrderedDict()
         self._estimates: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
@@ -182,7 +184,9 @@ def open_shot(model: Model | TeacherModel, request: RenderRequest) -> Shot:
     """
     frames = FrameRange.parse(request.frames) if request.frames else None
     config: GeneratorConfig | PaperConfig = model.config
-    planned = tuple(sorted(open_source(config, request.labels, frames, request.missing).numbers))
+    rules = class_rules(request.classes, model.table, model.name)
+    found = open_source(config, request.labels, frames, request.missing, request, rules)
+    planned = tuple(sorted(found.numbers))
     around = set(source_numbers(config, request.labels))
     there = set(_shared(request.instances, MapKind.INSTANCE, planned)) if request.instances else around
     if request.missing is MissingFrames.ERROR:
@@ -198,9 +202,9 @@ def open_shot(model: Model | TeacherModel, request: RenderRequest) -> Shot:
         carried = (carried_over(references, s, request.quality, len(timeline)) for s in segments)
         needed |= {timeline.numbers[i] for indices in carried for i in indices} | set(references.numbers)
     numbers = tuple(sorted(needed))
-    labels = open_source(config, request.labels, FrameRange.from_numbers(numbers), request.missing)
-    instances = _open(request.instances, MapKind.INSTANCE, numbers, request.missing) if request.instances else None
-    motion = _open_motion(request.motion, numbers, planned, request.missing) if request.motion else None
+    labels = open_source(config, request.labels, FrameRange.from_numbers(numbers), request.missing, request, rules)
+    instances = _open(request.instances, MapKind.INSTANCE, numbers, request) if request.instances else None
+    motion = _open_motion(request, numbers, planned) if request.motion else None
     for partner in (instances, motion):
         if partner is not None:
             _check_size(partner, labels)
@@ -213,24 +217,25 @@ def open_shot(model: Model | TeacherModel, request: RenderRequest) -> Shot:
         )
     if references is not None:
         references.check_sizes(labels.size)
-    return Shot(model, labels, instances, motion, planned, timeline, references, request.keys)
+    shot = Shot(model, labels, instances, motion, planned, timeline, references, request.keys)
+    shot.doubt = check_motion(labels, instances, motion, planned, request.motion_layout)
+    return shot
 
 
-def _open(source: str, kind: MapKind, numbers: tuple[int, ...], missing: MissingFrames) -> ShotSequence:
-    return open_maps(source, kind, FrameRange.from_numbers(numbers), missing)
+def _open(source: str, kind: MapKind, numbers: tuple[int, ...], request: RenderRequest) -> ShotSequence:
+    return open_maps(source, kind, FrameRange.from_numbers(numbers), request.missing, request)
 
 
-def _open_motion(
-    source: str, numbers: tuple[int, ...], planned: tuple[int, ...], missing: MissingFrames
-) -> ShotSequence | None:
+def _open_motion(request: RenderRequest, numbers: tuple[int, ...], planned: tuple[int, ...]) -> ShotSequence | None:
     """Motion of every planned frame, and of its neighbours as far as there is any.
 
     Nothing lies before the first frame of a shot, so many renderers write no motion for it: it may be missing.
     """
+    source = str(request.motion)
     needed = set(planned) - ({planned[0]} if planned[0] == numbers[0] else set())
     found = _shared(source, MapKind.MOTION, planned) if needed else find_sequence(source).numbers
     wanted = tuple(sorted(needed | (set(found) & set(numbers))))
-    return _open(source, MapKind.MOTION, wanted, missing) if wanted else None
+    return _open(source, MapKind.MOTION, wanted, request) if wanted else None
 
 
 def _shared(source: str, kind: MapKind, planned: tuple[int, ...]) -> tuple[int, ...]:

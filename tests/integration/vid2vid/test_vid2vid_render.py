@@ -204,8 +204,8 @@ def test_a_take_is_not_gone_on_with_under_the_other_rule(street, render, tmp_pat
 def test_a_take_from_before_there_were_rules_is_gone_on_with(street, render, model, request_of, tmp_path):
     """The digest of version 0.1.0: its requests had no field `keys`."""
     request = request_of(street, model, tmp_path / "take", quality=Quality.FAST)
-    plan = {k: v for k, v in request.to_json().items() if k not in ("out", "resume", "frames", "fps", "keys")}
-    plan = {name: value for name, value in plan.items() if name not in PICTURE_FIELDS}
+    plan = {k: v for k, v in request.whole().items() if k not in ("out", "resume", "frames", "fps", "keys")}
+    plan = {name: value for name, value in plan.items() if name not in (*PICTURE_FIELDS, *request.map_options())}
     loaded = load_model(str(model))
     plan |= {"reference": reference_digests(()), "model_sha256": loaded.sha256}
     assert plan_digest(request, loaded) == hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
