@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mapreel.core.commands.console import Console
-from mapreel.core.commands.options import Json, Local, absolute, model_name, optional, references
+from mapreel.core.commands.options import (
+    Classes,
+    InstanceLayer,
+    Json,
+    Layer,
+    Local,
+    MotionLayout,
+    PaletteName,
+    absolute,
+    map_options,
+    model_name,
+    optional,
+    references,
+)
 from mapreel.core.contract.draft import DraftFrame, frame_from_answer
 from mapreel.core.contract.errors import OutputExistsError, UsageError
 from mapreel.core.contract.frames import MissingFrames
@@ -39,6 +52,11 @@ def draft(
     missing: Annotated[
         MissingFrames, typer.Option(help="A frame that is not there: stop, repeat the frame before, or class 0.")
     ] = (MissingFrames.ERROR),
+    palette: PaletteName = None,
+    classes: Classes = None,
+    layer: Layer = None,
+    instance_layer: InstanceLayer = None,
+    motion_layout: MotionLayout = None,
     quick: Annotated[bool, typer.Option("--quick", help="A first look, softer where it cannot be carried.")] = False,
     local: Local = False,
     as_json: Json = False,
@@ -61,6 +79,7 @@ def draft(
         missing=missing,
         reference=references(reference or []),
         quick=quick,
+        **map_options(palette, classes, layer, instance_layer, motion_layout),
     )
     drawn = _draw_here(request) if local else _draw(request)
     path = _free_name(Path(absolute(str(out))))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,6 +35,42 @@ C2pa = Annotated[bool, typer.Option("--c2pa", help="Sign every file as made by a
 C2paCert = Annotated[str | None, typer.Option(metavar="PEM", help="The certificate chain that signs.")]
 C2paKey = Annotated[str | None, typer.Option(metavar="PEM", help="Its private key.")]
 Fps = Annotated[float, typer.Option(metavar="R", help="Frames a second of a movie.")]
+
+
+PaletteName = Annotated[
+    str | None, typer.Option("--palette", metavar="NAME|FILE", help="What the colours and ids of the label maps mean.")
+]
+Classes = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN=CLASS", help="What names in the maps become, as 'car*=vehicle' '*=terrain'; or a JSON file."
+    ),
+]
+Layer = Annotated[str | None, typer.Option(metavar="NAME", help="Cryptomatte or index pass of the label maps (EXR).")]
+InstanceLayer = Annotated[str | None, typer.Option(metavar="NAME", help="The same of the instance maps.")]
+MotionLayout = Annotated[
+    str | None,
+    typer.Option(metavar="[LAYER:]AXES", help="Layer and signs of the motion: x,y is right and down; x,-y up."),
+]
+
+
+def map_options(
+    palette: str | None,
+    classes: list[str] | None,
+    layer: str | None,
+    instance_layer: str | None = None,
+    motion_layout: str | None = None,
+) -> dict[str, Any]:
+    """These options as fields of a request. Raises UsageError, DamagedFileError for what cannot be meant."""
+    from mapreel.core.media.classes import parse_rules
+
+    return {
+        "palette": palette if palette is None or MODEL_NAME.fullmatch(palette) else absolute(palette),
+        "classes": parse_rules(classes or []),
+        "layer": layer,
+        "instance_layer": instance_layer,
+        "motion_layout": motion_layout,
+    }
 
 
 def absolute(text: str) -> str:

@@ -15,7 +15,10 @@ from mapreel.core.contract.frames import IMAGE_SUFFIXES, FrameRange, MissingFram
 from mapreel.core.contract.takes import is_file_take
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mapreel.core.contract.requests import DecodeRequest, EncodeRequest, RenderRequest, VerifyRequest
+    from mapreel.core.media.classes import ClassRules
     from mapreel.core.vid2vid.config import GeneratorConfig
     from mapreel.core.vid2vid.paper_config import PaperConfig
 
@@ -39,7 +42,7 @@ def check_render(request: RenderRequest) -> None:
     config = _config(find_model(request.model))
     there = source_numbers(config, request.labels)
     if len(there) <= HEADERS and len(frames or ()) <= HEADERS:
-        labels = open_source(config, request.labels, frames, request.missing)
+        labels = open_source(config, request.labels, frames, request.missing, request, _rules(request))
         if request.missing is MissingFrames.ERROR:  # else the shot has frames that are not on disk
             numbers = sorted({*labels.numbers, *there})
             References(request.reference, tuple(numbers), request.labels).check_sizes(labels.size)
@@ -48,22 +51,92 @@ def check_render(request: RenderRequest) -> None:
             find_sequence(source)
 
 
-def check_palette(request: RenderRequest, name: str) -> None:
-    """Compare the maps' palette with the model's classes, by id and name. Raises ModelMismatchError, InputError."""
+def check_palette(request: RenderRequest) -> None:
+    """Compare the maps' palette with the model's classes. Classes are taken by their names, or as --classes says.
+
+    A few that the model lacks may be in no frame: the job says so where they are. Raises ModelMismatchError where it
+    knows none of them, UsageError for a rule that leads to no class of the model, InputError.
+    """
+    from mapreel.core.media.classes import UNKNOWN, Entry
     from mapreel.core.media.palettes import load_palette
+
+    rules = _rules(request)
+    if rules is None:
+        return
+    for pattern, _ in request.classes:
+        rules.target(Entry(pattern), certain=False)  # every rule has to lead somewhere
+    if request.palette is None:
+        return
+    palette = load_palette(request.palette)
+    if any(rules.target(Entry(entry.name, entry.id), certain=False) != UNKNOWN for entry in palette.classes):
+        return
+    known, entry = {label: name for name, label in (rules.ids or {}).items()}, palette.classes[0]
+    other = f"“{known[entry.id]}”" if entry.id in known else "nothing"
+    said = f"“{entry.name}” in the palette {palette.name} and {other} in the model {request.model}"
+    raise ModelMismatchError(
+        f"the label id {entry.id} is {said}, and no other class has a name that the model knows",
+        f"use a model that was trained on these classes, or say what they are with --classes '{entry.name}=CLASS'",
+    )
+
+
+def told_of_maps(request: RenderRequest) -> Iterator[str]:
+    """What is decided about the maps without being asked, a sentence each."""
+    from mapreel.core.media.labels import instance_reading, label_reading
+    from mapreel.core.media.landmarks import are_landmarks
+    from mapreel.core.media.mapfacts import told_choice, told_motion
+
+    if not are_landmarks(request.labels):
+        path, number = _first(request.labels)
+        choice = told_choice(path, number, label_reading(request))
+        yield from [f"label maps: {choice}"] if choice else []
+    yield from _told_palette(request)
+    if request.instances is not None:
+        path, number = _first(request.instances)
+        choice = told_choice(path, number, instance_reading(request))
+        yield from [f"instance maps: {choice}"] if choice else []
+    if request.motion is not None:
+        path, number = _first(request.motion)
+        choice = told_motion(path, number, request.motion_layout)
+        yield from [f"motion: {choice}"] if choice else []
+
+
+def _told_palette(request: RenderRequest) -> list[str]:
+    from mapreel.core.media.classes import UNKNOWN, Entry
+    from mapreel.core.media.palettes import load_palette
+
+    rules = _rules(request)
+    if rules is None or rules.ids is None or request.palette is None:
+        return []
+    palette = load_palette(request.palette)
+    moved, lost = [], []
+    for entry in palette.classes:
+        target = rules.target(Entry(entry.name, entry.id), certain=False)
+        if target == UNKNOWN:
+            lost.append(entry.name)
+        elif target != entry.id:
+            moved.append(f"{entry.name} {entry.id} to {target}")
+    told = [f"palette {palette.name}: ids become those of the model by name: {_listed(moved)}"] if moved else []
+    without = f"palette {palette.name}: no class of the model for {_listed(lost)}; a frame that shows one is refused"
+    return [*told, without] if lost else told
+
+
+def _listed(words: list[str]) -> str:
+    return ", ".join(words[:12]) + (f" and {len(words) - 12} more" if len(words) > 12 else "")
+
+
+def _first(source: str) -> tuple[Path, int]:
+    found = find_sequence(source)
+    return found.pattern.path(found.numbers[0]), found.numbers[0]
+
+
+def _rules(request: RenderRequest) -> ClassRules | None:
+    """The request's rules, leading to the classes in the model's header; None where it cannot be read."""
+    from mapreel.core.media.classes import ClassRules
     from mapreel.core.vid2vid.models import find_model
 
-    palette = load_palette(name)
     known = _classes(find_model(request.model))
-    for entry in palette.classes if known else ():
-        if known.get(entry.id, "") == entry.name:
-            continue
-        other = f"“{known[entry.id]}”" if entry.id in known else "nothing"
-        said = f"“{entry.name}” in the palette {palette.name} and {other} in the model {request.model}"
-        raise ModelMismatchError(
-            f"the label id {entry.id} is {said}",
-            "use a model that was trained on these classes, or remap the label ids",
-        )
+    ids = {name: label for label, name in known.items()}
+    return ClassRules(request.classes, ids, f"the model {request.model}") if known else None
 
 
 def _config(model: Path) -> GeneratorConfig | PaperConfig | None:

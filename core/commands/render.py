@@ -13,15 +13,21 @@ from mapreel.core.commands.options import (
     C2pa,
     C2paCert,
     C2paKey,
+    Classes,
     ColourSpace,
     Fps,
     Frames,
+    InstanceLayer,
     Json,
+    Layer,
     Local,
+    MotionLayout,
     Packing,
+    PaletteName,
     Plate,
     absolute,
     colour_config_name,
+    map_options,
     model_name,
     optional,
     references,
@@ -46,9 +52,11 @@ def render(
     reference: Annotated[
         list[str] | None, typer.Option(metavar="N=FILE", help="A true picture of frame N: its look is kept.")
     ] = None,
-    palette: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="The palette of these maps: checked against the model.")
-    ] = None,
+    palette: PaletteName = None,
+    classes: Classes = None,
+    layer: Layer = None,
+    instance_layer: InstanceLayer = None,
+    motion_layout: MotionLayout = None,
     frames: Frames = None,
     fps: Fps = 24.0,
     quality: Annotated[
@@ -76,7 +84,7 @@ def render(
     as_json: Json = False,
 ) -> None:
     """Turn label maps into photoreal frames or a movie."""
-    from mapreel.core.commands.preflight import check_palette, check_render
+    from mapreel.core.commands.preflight import check_palette, check_render, told_of_maps
     from mapreel.core.commands.submission import run_request
 
     request = RenderRequest(
@@ -101,11 +109,13 @@ def render(
         c2pa=c2pa,
         c2pa_cert=optional(c2pa_cert),
         c2pa_key=optional(c2pa_key),
+        **map_options(palette, classes, layer, instance_layer, motion_layout),
     )
+    check_palette(request)
     check_render(request)
-    if palette is not None:
-        check_palette(request, palette)
     console = Console(json=as_json)
+    for told in told_of_maps(request):
+        console.note(told)
     done = run_request(console, request, local=local)
     console.result(done.to_dict(), _story(done))
 

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a map file holds that could be read as maps, and which of it is read when nobody says: for people to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mapreel.core.contract.errors import InputError
+from mapreel.core.media.colorcoded import fitting_palettes, packed_colors
+from mapreel.core.media.cryptomatte import cryptomattes, names_of
+from mapreel.core.media.exrlayers import ExrLayout, exr_layout
+from mapreel.core.media.files import kind_of, read_file, read_head
+from mapreel.core.media.images import read_picture
+from mapreel.core.media.indexpass import index_layers
+from mapreel.core.media.labels import MapReading
+from mapreel.core.media.motion import find_motion
+from mapreel.core.media.pngfile import PngColor, parse_png
+from mapreel.core.media.tiffids import Photometric, read_tiff
+
+_HEAD_BYTES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerFacts:
+    """One thing in a file that can be read as a map. kind: cryptomatte, index, motion, ids, indexed, colours."""
+
+    name: str
+    kind: str
+    detail: str
+
+
+def map_layers(path: Path, frame: int | None = None) -> list[LayerFacts]:
+    """All that can be read as a map. Raises what the readers raise."""
+    kind = kind_of(read_head(path, _HEAD_BYTES, frame))
+    if kind == "exr":
+        return _exr(exr_layout(path, frame), path, frame)
+    if kind == "png":
+        header = parse_png(read_file(path, frame), path, frame).header
+        if header.color in (PngColor.GREY, PngColor.INDEXED):
+            what = "indexed" if header.color is PngColor.INDEXED else "ids"
+            return [LayerFacts(name="", kind=what, detail=f"{header.bit_depth} bits")]
+        return [_colours(path, frame)]
+    if kind == "tiff":
+        pixels, tiff = read_tiff(path, frame)
+        if tiff.samples == 1:
+            what = "indexed" if tiff.photometric == Photometric.PALETTE else "ids"
+            return [LayerFacts(name="", kind=what, detail=f"{tiff.bits} bits")]
+        fitting = fitting_palettes(packed_colors(pixels, path, frame))
+        return [LayerFacts(name="", kind="colours", detail=_fits(fitting))]
+    return []
+
+
+def _colours(path: Path, frame: int | None) -> LayerFacts:
+    fitting = fitting_palettes(packed_colors(read_picture(path, frame=frame), path, frame))
+    return LayerFacts(name="", kind="colours", detail=_fits(fitting))
+
+
+def _fits(fitting: list[str]) -> str:
+    return f"all of them are in {', '.join(fitting)}" if fitting else "of no palette that comes with Mapreel"
+
+
+def _exr(layout: ExrLayout, path: Path, frame: int | None) -> list[LayerFacts]:
+    found = []
+    for matte in cryptomattes(layout, path, frame):
+        names = names_of(matte, path, frame)
+        detail = f"{len(matte.pairs)} ranks, {len(names)} names" + ("" if names else " (no manifest)")
+        found.append(LayerFacts(name=matte.name, kind="cryptomatte", detail=detail))
+    for name, channels in index_layers(layout).items():
+        found.append(LayerFacts(name=name, kind="index", detail=f"{channels[0].name}, {channels[0].kind}"))
+    try:
+        motion = find_motion(layout, path, frame)
+    except InputError:
+        return found
+    name = motion.x.layer
+    return [*found, LayerFacts(name=name, kind="motion", detail=f"{motion.x.name}, {motion.y.name}: {motion.why}")]
+
+
+def told_choice(path: Path, frame: int | None, reading: MapReading) -> str:
+    """One sentence on what of an EXR is read where nobody said which; nothing where there was no choice to make."""
+    if reading.layer is not None or kind_of(read_head(path, _HEAD_BYTES, frame)) != "exr":
+        return ""
+    maps = [fact for fact in map_layers(path, frame) if fact.kind in ("cryptomatte", "index")]
+    return f"read from {maps[0].name or maps[0].detail} ({maps[0].kind}), the only one there" if len(maps) == 1 else ""
+
+
+def told_motion(path: Path, frame: int | None, layout: str | None) -> str:
+    """One sentence on how motion is read where its names say something else than ours."""
+    source = find_motion(exr_layout(path, frame), path, frame, layout)
+    plain = source.axes == "x,y" and layout is None
+    return "" if plain else f"read from {source.x.name} and {source.y.name} as {source.axes} ({source.why})"
