@@ -9,7 +9,9 @@ from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.requests import (
     DecodeRequest,
     EncodeRequest,
+    InspectRequest,
     RenderRequest,
+    RepairRequest,
     Request,
     TrainRequest,
     VerifyRequest,
@@ -46,6 +48,14 @@ def run(request: Request, take: Path | None, context: JobContext) -> dict[str, J
             from mapreel.core.nirvana.decoding import run_decode
 
             return run_decode(request, take, context)
+        case InspectRequest():
+            from mapreel.core.media.doctor_jobs import run_inspect
+
+            return run_inspect(request, None, context)
+        case RepairRequest() if take is not None:
+            from mapreel.core.media.doctor_jobs import run_repair
+
+            return run_repair(request, take, context)
         case TrainRequest() if take is not None:
             return _train(request, take, context)
     raise UsageError(f"nobody here runs a request of the type {request.kind}", "use the command of that name")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mapreel.core.commands.console import Console, table
+from mapreel.core.commands.label_doctor import doctor
 from mapreel.core.commands.options import Frames, Json, absolute
 
 app = typer.Typer(no_args_is_help=True, help="Look at label maps, turn other maps into them, mend them.")
@@ -18,6 +19,9 @@ Maps = Annotated[str, typer.Argument(metavar="MAPS", help="Label maps: a folder,
 @app.callback()
 def _group() -> None:
     """Look at label maps, turn other maps into them, mend them."""
+
+
+app.command()(doctor)
 
 
 @app.command()

@@ -335,11 +335,44 @@ class VerifyRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class InspectRequest(Request):
-    """Say what is in a folder, a sequence, a movie or an archive."""
+    """Say what is wrong with a sequence of label maps, and where; writes nothing but the picture.
+
+    palette: NAME or file. picture: a PNG that shows the places.
+    """
 
     kind: ClassVar[str] = "inspect"
-    path_fields: ClassVar[tuple[str, ...]] = ("source",)
+    path_fields: ClassVar[tuple[str, ...]] = ("source", "picture")
     source: str
+    palette: str | None = None
+    frames: str | None = None
+    picture: str | None = None
+
+    def _check(self) -> None:
+        _check_frames(self.frames)
+        _check_palette(self.palette)
+        _check_png(self.picture)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepairRequest(Request):
+    """Write mended copies of label maps into the folder `out`; fields as those of InspectRequest.
+
+    missing: what stands for frames that are not there or cannot be read.
+    """
+
+    kind: ClassVar[str] = "repair"
+    path_fields: ClassVar[tuple[str, ...]] = ("source", "out", "picture")
+    source: str
+    out: str
+    palette: str | None = None
+    frames: str | None = None
+    picture: str | None = None
+    missing: MissingFrames = MissingFrames.ERROR
+
+    def _check(self) -> None:
+        _check_frames(self.frames)
+        _check_palette(self.palette)
+        _check_png(self.picture)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -376,7 +409,16 @@ class TrainRequest(Request):
 
 KINDS: dict[str, type[Request]] = {
     kind.kind: kind
-    for kind in (RenderRequest, DraftRequest, EncodeRequest, DecodeRequest, VerifyRequest, InspectRequest, TrainRequest)
+    for kind in (
+        RenderRequest,
+        DraftRequest,
+        EncodeRequest,
+        DecodeRequest,
+        VerifyRequest,
+        InspectRequest,
+        RepairRequest,
+        TrainRequest,
+    )
 }
 
 
@@ -394,6 +436,16 @@ def _check_maps(options: MapOptions) -> None:
     options.check_map_options()
     if options.palette is not None and not MODEL_NAME.fullmatch(options.palette):
         checked_path(options.palette, "palette")
+
+
+def _check_palette(palette: str | None) -> None:
+    if palette is not None and not MODEL_NAME.fullmatch(palette):
+        checked_path(palette, "palette")
+
+
+def _check_png(picture: str | None) -> None:
+    good = picture is None or picture.lower().endswith(".png")
+    _need(good, f"the picture {picture} is no PNG", "call it name.png")
 
 
 def _check_rate(fps: float) -> None:

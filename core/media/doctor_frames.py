@@ -24,6 +24,7 @@ from mapreel.core.media.images import read_picture
 from mapreel.core.media.labels import read_label_map
 from mapreel.core.media.palettes import Palette
 from mapreel.core.media.pngfile import PngColor, integer_samples, parse_png
+from mapreel.core.media.readers import read_apart
 
 Ids = NDArray[np.uint16]  # [H, W]
 Mask = NDArray[np.bool_]  # [H, W]
@@ -154,6 +155,7 @@ def made_color(label: int) -> tuple[int, int, int]:
     return int(red), int(green), int(blue)
 
 
+@read_apart
 def read_sample(path: Path, number: int) -> Sample:
     """Reads one map of any kind that Mapreel opens. Raises InputError."""
     data = read_file(path, number)

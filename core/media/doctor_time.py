@@ -78,7 +78,13 @@ class TimeWindow:
 
     def finish(self) -> list[Event]:
         """The specks of the last frame, that has none after it."""
-        if len(self.looks) < 2 or self.looks[-1].coarse or self.looks[-1].single or self.looks[-2].single:
+        if (
+            len(self.looks) < 2
+            or self._stands_still()
+            or self.looks[-1].coarse
+            or self.looks[-1].single
+            or self.looks[-2].single
+        ):
             return []
         before, now = self.looks[-2], self.looks[-1]
         return _specks(before, now, before, before.ids != now.ids)
@@ -89,6 +95,10 @@ class TimeWindow:
             return []
         return _specks(after, now, after, after.ids != now.ids)
 
+    def _stands_still(self) -> bool:
+        """True near a held frame of a shot that moves: what moves stands still and then jumps."""
+        return min(self._moved) == 0.0 and max(list(self._moved)[1:]) > _MOVING
+
     def _events(self, length: int) -> list[Event]:
         looks = list(self.looks)[-length - 2 :]
         before, between, after = looks[0], looks[1:-1], looks[-1]
@@ -97,10 +107,7 @@ class TimeWindow:
         changed = (before.ids == after.ids) & (between[0].ids != before.ids)
         for look in between[1:]:
             changed &= look.ids != before.ids
-        stopped = (
-            min(self._moved) == 0.0 and max(list(self._moved)[1:]) > _MOVING
-        )  # a held frame: what moves stands still and then jumps
-        coarse = stopped or any(look.coarse for look in looks)
+        coarse = self._stands_still() or any(look.coarse for look in looks)
         found = _pops(before, between, after, changed, coarse=coarse)
         if coarse:
             return found
