@@ -35,7 +35,9 @@ from mapreel.core.contract.proof import NONCE, service_proof
 from mapreel.core.contract.requests import (
     DecodeRequest,
     EncodeRequest,
+    InspectRequest,
     RenderRequest,
+    RepairRequest,
     TrainRequest,
     VerifyRequest,
     request_from_json,
@@ -61,7 +63,15 @@ if TYPE_CHECKING:
 
 _KEY = re.compile(r"[0-9a-zA-Z_-]{8,64}")
 _NUMBER = re.compile(r"[0-9]{1,15}")
-_QUEUED = (RenderRequest, EncodeRequest, DecodeRequest, VerifyRequest, TrainRequest)  # others have their own commands
+_QUEUED = (  # others have their own commands
+    RenderRequest,
+    EncodeRequest,
+    DecodeRequest,
+    VerifyRequest,
+    InspectRequest,
+    RepairRequest,
+    TrainRequest,
+)
 _STATUS: list[tuple[type[MapreelError], int]] = [
     (UsageError, 400),
     (UnknownJobError, 404),
