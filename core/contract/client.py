@@ -27,6 +27,7 @@ from mapreel.core.contract.draft import (
     frame_from_answer,
 )
 from mapreel.core.contract.errors import ServiceStoppingError, ServiceUnreachableError, UnknownJobError
+from mapreel.core.contract.host_session import HOSTS_PATH, HostView, command_from_json, view_from_json
 from mapreel.core.contract.job_view import JobEvent, JobView
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.state_folder import state_folder
@@ -34,6 +35,7 @@ from mapreel.core.contract.state_folder import state_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mapreel.core.contract.host_session import HostAnswer, HostCommand, HostFacts
     from mapreel.core.contract.requests import DraftRequest, Request
 
 DRAFT_TIMEOUT_S = 300.0  # the service itself gives up earlier and says why
@@ -110,6 +112,24 @@ class ServiceClient:
         frame = frame_from_answer(facts, pixels)
         session.accept(question.serial)
         return frame
+
+    def hosts(self) -> tuple[HostView, ...]:
+        """Which hosts are open, the one heard of last first."""
+        return tuple(view_from_json(host) for host in self._connection.ask("GET", HOSTS_PATH)["hosts"])
+
+    def command_host(self, session: str, take: str, *, into: str = "node") -> int:
+        """Have a host show a take; the number under which its answer will stand. Raises ServiceRefusedError."""
+        body = {"take": take, "into": into}
+        return int(self._connection.ask("POST", f"{HOSTS_PATH}/{session}/commands", body)["number"])
+
+    def tell_as_host(
+        self, session: str, facts: HostFacts | None, *, after: int = 0, answers: tuple[HostAnswer, ...] = ()
+    ) -> tuple[HostCommand, ...]:
+        """Say what this host has open, and wait some seconds for something to do. No facts: it leaves."""
+        told = [{"number": answer.number, "error": answer.error} for answer in answers]
+        body = {"leaves": True} if facts is None else {"facts": facts.to_json(), "after": after, "answers": told}
+        answer = self._connection.ask("POST", f"{HOSTS_PATH}/{session}", body)
+        return tuple(command_from_json(command) for command in answer["commands"])
 
     def status(self) -> dict[str, Any]:
         """Process ids and state folder of the service."""

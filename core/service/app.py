@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from mapreel.core.contract.errors import (
     UnknownJobError,
     UsageError,
 )
+from mapreel.core.contract.host_session import HOSTS_PATH, WAIT_S, command_from_json
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.paths import inside_roots
 from mapreel.core.contract.proof import NONCE, service_proof
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from mapreel.core.contract.draft import DraftQuestion
     from mapreel.core.contract.requests import Request
     from mapreel.core.service.event_stream import Changes
+    from mapreel.core.service.hosts import Hosts
     from mapreel.core.service.queue import Queue
     from mapreel.core.settings import Settings
 
@@ -95,6 +98,7 @@ class Service:
     token: str
     port: int
     poke: Callable[[], None]  # wakes the batch lane
+    hosts: Hosts
     draft: Callable[[DraftQuestion], Future[tuple[dict[str, Any], bytes]]]  # asks the interactive lane
     stop: Callable[[], None]  # ends the service
     facts: Callable[[], dict[str, Any]]  # for GET /v1/status
@@ -233,6 +237,40 @@ class Handlers:
         stream = event_stream(self._service.queue, self._service.changes, job, int(after))
         return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
+    async def hosts(self, _request: HttpRequest) -> Response:
+        """Which hosts are open."""
+        return JSONResponse({"hosts": self._service.hosts.listing()})
+
+    async def host(self, request: HttpRequest) -> Response:
+        """A host tells what it has open and waits for something to do."""
+        settings, session = self._service.settings, request.path_params["session"]
+        body = await read_body(request, settings.max_body_bytes, settings.body_timeout_s)
+        if isinstance(body, Response):
+            return body
+        self._service.hosts.hear(session, parse_json(body))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_S):
+                while not self._service.changes.closing:
+                    change = self._service.changes.next_change()
+                    if self._service.hosts.commands(session):
+                        break
+                    await change.wait()
+        commands = [command.to_json() for command in self._service.hosts.commands(session)]
+        return JSONResponse({"commands": commands})
+
+    async def command(self, request: HttpRequest) -> Response:
+        """Something for a host to do."""
+        settings = self._service.settings
+        body = await read_body(request, settings.max_body_bytes, settings.body_timeout_s)
+        if isinstance(body, Response):
+            return body
+        data = parse_json(body)
+        command = command_from_json({"number": 0, **data} if isinstance(data, dict) else data)
+        if not inside_roots(command.take, settings.roots):
+            raise UsageError("the take lies outside the configured folders", "choose another", file=command.take)
+        number = self._service.hosts.send(request.path_params["session"], command.take, command.into)
+        return JSONResponse({"number": number}, 201)
+
     async def stop(self, _request: HttpRequest) -> Response:
         self._service.stop()
         return JSONResponse({"stopping": True})
@@ -267,6 +305,9 @@ def make_app(service: Service, lifespan: Lifespan[Starlette]) -> Starlette:
             Route("/v1/jobs/{job}", handlers.job, methods=["GET"]),
             Route("/v1/jobs/{job}/events", handlers.events, methods=["GET"]),
             Route("/v1/jobs/{job}/{step}", handlers.step, methods=["POST"]),
+            Route(HOSTS_PATH, handlers.hosts, methods=["GET"]),
+            Route(HOSTS_PATH + "/{session}", handlers.host, methods=["POST"]),
+            Route(HOSTS_PATH + "/{session}/commands", handlers.command, methods=["POST"]),
             Route("/v1/stop", handlers.stop, methods=["POST"]),
         ],
         exception_handlers={

@@ -21,6 +21,7 @@ from mapreel.core.service.compute_process import ComputePlan
 from mapreel.core.service.endpoint import ensure_token, prepare_folder, remove_endpoint, write_endpoint
 from mapreel.core.service.event_stream import Changes
 from mapreel.core.service.guard import DoorProtocol, Guard, refusal
+from mapreel.core.service.hosts import Hosts
 from mapreel.core.service.interactive import InteractiveLane
 from mapreel.core.service.ledger import Ledger
 from mapreel.core.service.local_disk import require_local
@@ -129,6 +130,7 @@ class Server:
             token=self._token,
             port=port,
             poke=self._lane.poke,
+            hosts=Hosts(self._changes.changed),
             draft=self._interactive.ask,
             stop=self._stop,
             facts=self._facts,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from bpy.app.handlers import persistent
 
 from mapreel.core.contract.draft import DraftFrame
 from mapreel.core.contract.errors import MapreelError
+from mapreel.core.contract.host_session import HostCommand, HostFacts
 from mapreel.plugin.blender import api, picture_file
 from mapreel.plugin.blender.properties import shot_of
+from mapreel.plugin.blender.versions import absolute
 from mapreel.plugin.shared.link import Link, LinkedJob
 
 PUMP_EVERY_S = 0.1
@@ -81,6 +84,32 @@ class Session:
 SESSION = Session()
 
 
+def facts(scene: Any) -> HostFacts:
+    """What is open here."""
+    settings, render = scene.mapreel, scene.render
+    return HostFacts(
+        host="blender",
+        version=bpy.app.version_string,
+        pid=os.getpid(),
+        file=bpy.data.filepath,
+        scene=scene.name,
+        first=scene.frame_start,
+        last=scene.frame_end,
+        fps=render.fps / render.fps_base,
+        width=render.resolution_x * render.resolution_percentage // 100,
+        height=render.resolution_y * render.resolution_percentage // 100,
+        colour_space=scene.display_settings.display_device,
+        labels=absolute(settings.labels),
+        take=absolute(settings.take),
+    )
+
+
+def obey(command: HostCommand) -> None:
+    """Do what the panel asks for. Raises MapreelError."""
+    api.bring_in(command.take, bpy.context.scene, into=command.into)
+    SESSION.tell(f"brought in: {Path(command.take).name}")
+
+
 def redraw() -> None:
     """Have Blender draw what shows our state anew."""
     manager = bpy.context.window_manager
@@ -93,7 +122,8 @@ def redraw() -> None:
 def pump() -> float:
     """Called by Blender ten times a second; a timer that raises would be removed for good."""
     try:
-        if SESSION.link is not None and SESSION.link.pump():
+        SESSION.connected().open_session(facts(bpy.context.scene), obey)
+        if SESSION.connected().pump():
             redraw()
     except Exception as error:  # noqa: BLE001 - see above
         SESSION.said = f"this is a fault of ours ({type(error).__name__}: {error})"

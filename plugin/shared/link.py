@@ -7,6 +7,8 @@ what came back. Nothing here knows a host, and nothing that goes wrong here leav
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import queue
 import threading
 import time
@@ -16,15 +18,18 @@ from typing import TYPE_CHECKING, Any
 from mapreel.core.contract.client import ServiceClient
 from mapreel.core.contract.draft import DraftFrame, DraftSession
 from mapreel.core.contract.errors import DraftSupersededError, InternalError, MapreelError
+from mapreel.core.contract.host_session import HostAnswer, new_session
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mapreel.core.contract.host_session import HostCommand, HostFacts
     from mapreel.core.contract.job_view import JobView
     from mapreel.core.contract.requests import DraftRequest, Request
 
+LOOK_AGAIN_S = 3.0  # for a service that did not run
 PUMP_BUDGET_S = 0.004  # of the host's own time at a go; what is left comes the next time
 
 
@@ -71,6 +76,10 @@ class Link:
         )
         self._drafter: threading.Thread | None = None
         self._closed = threading.Event()
+        self._listener: threading.Thread | None = None
+        self._facts: HostFacts | None = None
+        self._do: Callable[[HostCommand], None] = lambda _: None
+        self._answers: queue.SimpleQueue[HostAnswer] = queue.SimpleQueue()
         self.jobs: list[LinkedJob] = []
 
     def client(self) -> ServiceClient:
@@ -107,6 +116,16 @@ class Link:
         if self._drafter is None or not self._drafter.is_alive():
             self._drafter = self._start(self._draft_loop, "mapreel-draft")
 
+    def open_session(self, facts: HostFacts, do: Callable[[HostCommand], None]) -> None:
+        """Tell the service what is open here, now and at every change; `do` is called from `pump` for each command.
+
+        A service that does not run is not started for this: it hears of us when somebody else needs it. `do` raises
+        MapreelError for what cannot be done, which is told to whoever asked.
+        """
+        self._facts, self._do = facts, do
+        if self._listener is None:
+            self._listener = self._start(self._listen, "mapreel-host")
+
     def close(self) -> None:
         """Stop listening; jobs go on in the service."""
         self._closed.set()
@@ -133,21 +152,49 @@ class Link:
         try:
             with self.client() as client:
                 view = client.submit(request)
-                self._post(lambda view=view: _take_over(job, view))  # type: ignore[misc]
+                self._post(functools.partial(_take_over, job, view))
                 for event in client.watch(view.id):
                     if self._closed.is_set():
                         return
-                    self._post(lambda view=event.job: _take_over(job, view))  # type: ignore[misc]
+                    self._post(functools.partial(_take_over, job, event.job))
                 view = client.show(view.id)
-                self._post(lambda view=view: _take_over(job, view))  # type: ignore[misc]
+                self._post(functools.partial(_take_over, job, view))
         except MapreelError as error:
-            self._post(lambda error=error: _fail(job, error))  # type: ignore[misc]
+            self._post(functools.partial(_fail, job, error))
         except Exception as error:  # noqa: BLE001 - the end of a thread: a host must hear of it as a sentence
             fault = InternalError(f"this is a fault of ours ({type(error).__name__}: {error})", "send us this line")
             self._post(lambda: _fail(job, fault))
         finally:
             if done is not None:
                 self._post(lambda: done(job))
+
+    def _listen(self) -> None:
+        session, after = new_session(), 0
+        while not self._closed.is_set():
+            after = self._listen_once(session, after)
+            self._closed.wait(LOOK_AGAIN_S)
+
+    def _listen_once(self, session: str, after: int) -> int:
+        """As long as one service lives. Gives the number of the last command."""
+        with contextlib.suppress(Exception):  # the link is a comfort, not the work: it is tried again
+            with ServiceClient(state=self._arguments["state"], start=False) as client:
+                while not self._closed.is_set():
+                    answers = _all_of(self._answers)
+                    commands = client.tell_as_host(session, self._facts, after=after, answers=answers)
+                    for command in (command for command in commands if command.number > after):
+                        after = command.number
+                        self._post(functools.partial(self._obey, command))
+        return after
+
+    def _obey(self, command: HostCommand) -> None:
+        try:
+            self._do(command)
+        except MapreelError as error:
+            self._answers.put(HostAnswer(command.number, str(error)))
+        except Exception as error:  # noqa: BLE001 - the border to a host
+            self._answers.put(HostAnswer(command.number, f"this is a fault of ours ({type(error).__name__}: {error})"))
+        else:
+            self._answers.put(HostAnswer(command.number))
 
     def _draft_loop(self) -> None:
         with self.client() as client:
@@ -179,6 +226,14 @@ class Link:
         except Exception as error:  # noqa: BLE001 - as above
             answer = InternalError(f"this is a fault of ours ({type(error).__name__}: {error})", "send us this line")
         self._post(lambda: show(answer))
+
+
+def _all_of(answers: queue.SimpleQueue[HostAnswer]) -> tuple[HostAnswer, ...]:
+    """What a queue holds now."""
+    found = []
+    while not answers.empty():
+        found.append(answers.get())
+    return tuple(found)
 
 
 def _take_over(job: LinkedJob, view: JobView) -> None:
