@@ -176,14 +176,14 @@ class Link:
 
     def _listen_once(self, session: str, after: int) -> int:
         """As long as one service lives. Gives the number of the last command."""
-        with contextlib.suppress(Exception):  # the link is a comfort, not the work: it is tried again
-            with ServiceClient(state=self._arguments["state"], start=False) as client:
-                while not self._closed.is_set():
-                    answers = _all_of(self._answers)
-                    commands = client.tell_as_host(session, self._facts, after=after, answers=answers)
-                    for command in (command for command in commands if command.number > after):
-                        after = command.number
-                        self._post(functools.partial(self._obey, command))
+        # the link is a comfort, not the work: whatever goes wrong with it, it is tried again
+        with contextlib.suppress(Exception), ServiceClient(state=self._arguments["state"], start=False) as client:
+            while not self._closed.is_set():
+                answers = _all_of(self._answers)
+                commands = client.tell_as_host(session, self._facts, after=after, answers=answers)
+                for command in (command for command in commands if command.number > after):
+                    after = command.number
+                    self._post(functools.partial(self._obey, command))
         return after
 
     def _obey(self, command: HostCommand) -> None:
