@@ -11,7 +11,6 @@ import argparse
 import importlib
 import importlib.util
 import os
-import queue
 import sys
 import threading
 import traceback
@@ -53,35 +52,20 @@ class Memory:
 
 
 class Reader:
-    """Answers one request after the other. A thread of its own listens, so that the end of the channel is heard."""
+    """Answers one request after the other."""
 
     def __init__(self, line: Line, memory: Memory) -> None:
         self._line, self._memory = line, memory
-        self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._stream: Generator[Any, None, None] | None = None
         self._ahead: dict[str, Any] | None = None
         self._arguments: dict[str, Any] = {}
         self._folder = ""
 
-    def _listen(self) -> None:
-        from mapreel.core.media.readerline import Closed
-
-        try:
-            while True:
-                self._inbox.put(self._line.receive())
-        except Closed:
-            os._exit(ORPHANED)  # at once, whatever is being decoded
-
     def serve(self, idle_s: float) -> None:
-        """Until there has been nothing to do for so long."""
-        threading.Thread(target=self._listen, daemon=True, name="listen").start()
+        """Until there has been nothing to do for so long. Raises Closed at the end of the channel."""
         self._line.send('{"ready":1}')
-        while True:
-            try:
-                message = self._inbox.get(timeout=None if self._stream else idle_s)
-            except queue.Empty:
-                return
-            self._answer(message)
+        while self._line.waits(None if self._stream else idle_s):
+            self._answer(self._line.receive())
 
     def _answer(self, message: dict[str, Any]) -> None:
         from mapreel.core.media.readerlimits import wake_by_death
@@ -206,19 +190,32 @@ def _load_late(name: str) -> None:
     spec.loader.exec_module(module)
 
 
-def _open(words: list[str]) -> tuple[int, ...]:
+def _open(words: list[str]) -> list[int]:
     """Descriptors from what the parent hands down: their numbers, or handles of Windows."""
     if sys.platform == "win32":
         import msvcrt
 
-        return msvcrt.open_osfhandle(int(words[0]), os.O_RDONLY), msvcrt.open_osfhandle(int(words[1]), 0)
-    return tuple(int(word) for word in words)
+        return [
+            msvcrt.open_osfhandle(int(word), way)
+            for word, way in zip(words, (os.O_RDONLY, 0, os.O_RDONLY), strict=True)
+        ]
+    return [int(word) for word in words]
+
+
+def _end_with(lifeline: int) -> None:
+    """End at once, whatever is being decoded, when the parent does: only it has the other end, and never writes."""
+
+    def watch() -> None:
+        os.read(lifeline, 1)
+        os._exit(ORPHANED)
+
+    threading.Thread(target=watch, daemon=True, name="lifeline").start()
 
 
 def main(words: list[str] | None = None) -> int:
     """Run as a process."""
     parser = argparse.ArgumentParser(prog="mapreel.core.media.reader")
-    parser.add_argument("--channel", nargs=2, required=True, metavar=("READ", "WRITE"))
+    parser.add_argument("--channel", nargs=3, required=True, metavar=("READ", "WRITE", "LIFELINE"))
     parser.add_argument("--shared", nargs=2, type=int, metavar=("FD", "BYTES"))
     parser.add_argument("--memory", type=int, required=True, help="bytes")
     parser.add_argument("--idle", type=float, default=IDLE_S, help="seconds")
@@ -233,8 +230,10 @@ def main(words: list[str] | None = None) -> int:
 
     readers.read_here()
     memory = Memory(*options.shared) if options.shared else Memory(None, 0)
+    read, write, lifeline = _open(options.channel)
+    _end_with(lifeline)
     try:
-        Reader(Line(*_open(options.channel)), memory).serve(options.idle)
+        Reader(Line(read, write), memory).serve(options.idle)
     except Closed:
         return ORPHANED
     return 0

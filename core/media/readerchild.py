@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from mapreel.core.media.readerlimits import Limits, confine
@@ -36,19 +35,25 @@ class ReaderProcess:
         self._block: Any = None
         child_read, our_write = os.pipe()
         our_read, child_write = os.pipe()
+        child_lifeline, self._lifeline = os.pipe()
         self._line = Line(our_read, our_write)
-        hand_down, words = _inherit([child_read, child_write])
+        theirs = [child_read, child_write, child_lifeline]
+        hand_down, words = _inherit(theirs)
         try:
             self.process = self._start(hand_down, words)
         except OSError:
             self.close()
             raise
         finally:
-            os.close(child_read)
-            os.close(child_write)
+            for fd in theirs:
+                os.close(fd)
         self._job = confine(self.process, limits.memory_bytes)
-        with self._watched(START_S):
-            self._line.receive()
+        try:
+            with self._watched(START_S):
+                self._line.receive()
+        except (Closed, Late):
+            self.close()
+            raise
 
     def _start(self, hand_down: dict[str, Any], words: list[str]) -> subprocess.Popen[bytes]:
         arguments = ["-m", "mapreel.core.media.reader", "--memory", str(self.limits.memory_bytes), "--channel", *words]
@@ -144,6 +149,7 @@ class ReaderProcess:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(1.0)
         self._line.close()
+        os.close(self._lifeline)
         if self._shared is not None:
             os.close(self._shared)
         job = getattr(self, "_job", None)
@@ -183,6 +189,6 @@ def _inherit(fds: list[int]) -> tuple[dict[str, Any], list[str]]:
 def _folder() -> str:
     """Where relative paths start: we may have gone elsewhere since the reader was started."""
     try:
-        return str(Path.cwd())
+        return os.getcwd()  # noqa: PTH109  # a text, and asked for with every file
     except OSError:  # it was taken away
         return ""

@@ -68,6 +68,14 @@ class Line:
             raise Closed
         return message
 
+    def waits(self, seconds: float | None) -> bool:
+        """Whether a message is there, or comes within so long; True at once where only reading can tell (Windows)."""
+        if seconds is None or not hasattr(select, "poll"):
+            return True
+        poll = select.poll()
+        poll.register(self._read_fd, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
     def receive_bytes(self, count: int) -> bytearray:
         """So many bytes as they come. Raises Closed, Late."""
         while len(self._rest) < count:
@@ -77,11 +85,8 @@ class Line:
         return part
 
     def _more(self) -> None:
-        if self.due_s is not None and hasattr(select, "poll"):
-            poll = select.poll()
-            poll.register(self._read_fd, select.POLLIN)
-            if not poll.poll(max(0.0, self.due_s - time.monotonic()) * 1000):
-                raise Late
+        if self.due_s is not None and not self.waits(max(0.0, self.due_s - time.monotonic())):
+            raise Late
         try:
             part = os.read(self._read_fd, _READ_BYTES)
         except OSError as error:

@@ -235,14 +235,14 @@ def read_apart(function: Callable[P, R]) -> Callable[P, R]:
     is asked for. Raises what the function raises, and what `Readers.read` raises.
     """
     call = f"{function.__module__}:{function.__qualname__}"
-    signature = inspect.signature(function)
+    names = tuple(inspect.signature(function).parameters)
     streams = inspect.isgeneratorfunction(function)
 
     @functools.wraps(function)
     def apart(*args: P.args, **kwargs: P.kwargs) -> R:
         if _here:
             return function(*args, **kwargs)
-        arguments = dict(signature.bind(*args, **kwargs).arguments)
+        arguments: dict[str, Any] = {**dict(zip(names, args, strict=False)), **kwargs}
         arguments["path"] = Path(arguments["path"])
         if streams:
             return readers().stream(call, arguments)  # type: ignore[return-value]
