@@ -95,3 +95,15 @@ def _mended(repair: dict[str, Any]) -> list[str]:
         f"{repair['pixels']} pixels changed; {'; '.join(told)}",
         repair["folder"],
     ]
+
+
+def mention_damage(console: Console, maps: str, frames: str | None = None, palette: str | None = None) -> None:
+    """One line on stderr when three of the label maps show damage; costs some tens of milliseconds."""
+    from mapreel.core.contract.frames import FrameRange
+    from mapreel.core.media.doctor import glance
+    from mapreel.core.media.palettes import load_palette
+
+    known = load_palette(palette) if palette is not None else None
+    told = glance(maps, palette=known, frames=FrameRange.parse(frames) if frames else None)
+    if told:
+        console.note(told)

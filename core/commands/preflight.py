@@ -90,6 +90,7 @@ def told_of_maps(request: RenderRequest) -> Iterator[str]:
         choice = told_choice(path, number, label_reading(request))
         yield from [f"label maps: {choice}"] if choice else []
     yield from _told_palette(request)
+    yield from _told_damage(request)
     if request.instances is not None:
         path, number = _first(request.instances)
         choice = told_choice(path, number, instance_reading(request))
@@ -98,6 +99,21 @@ def told_of_maps(request: RenderRequest) -> Iterator[str]:
         path, number = _first(request.motion)
         choice = told_motion(path, number, request.motion_layout)
         yield from [f"motion: {choice}"] if choice else []
+
+
+def _told_damage(request: RenderRequest) -> list[str]:
+    """What three of the label maps show to be wrong with them all; drawings have soft edges by right."""
+    from mapreel.core.media.doctor import glance
+    from mapreel.core.media.palettes import load_palette
+    from mapreel.core.vid2vid.models import find_model
+
+    config = _config(find_model(request.model))
+    if config is None or getattr(config, "task", "city") != "city":
+        return []
+    palette = load_palette(request.palette) if request.palette is not None else None
+    frames = FrameRange.parse(request.frames) if request.frames else None
+    told = glance(request.labels, palette=palette, frames=frames)
+    return [told] if told else []
 
 
 def _told_palette(request: RenderRequest) -> list[str]:

@@ -42,6 +42,7 @@ def prepare(
     as_json: Json = False,
 ) -> None:
     """Pack a shot into a data set to train on, decoded once."""
+    from mapreel.core.commands.label_doctor import mention_damage
     from mapreel.core.commands.submission import Interrupted, on_interrupt
     from mapreel.core.local import LocalContext
     from mapreel.core.vid2vid.config import TASKS
@@ -60,6 +61,8 @@ def prepare(
         motion_from=MotionFrom(motion_from),
     )
     console = Console(json=as_json)
+    if task in (None, "city"):
+        mention_damage(console, plan.maps, frames)
     with console.progress() as view:
         context = LocalContext(view.show)
         try:

@@ -22,6 +22,7 @@ from mapreel.core.media.movies import MOVIE_SUFFIXES
 from mapreel.core.media.palettes import Palette, load_palette
 
 GLANCED = 3  # frames that a look before a render takes
+_TOLD_EARLY = frozenset({"scaled-ids", "lossy", "soft-edges", "resized-smooth", "unknown-id", "unknown-colour"})
 _WORST = 3  # places in time that a finding remembers for its picture
 _FEW_SPECKS, _SPECK_SHARE = 3, 0.0005  # renderings have specks of their own: at most 0.00027 of the pixels of a frame
 
@@ -118,7 +119,8 @@ class Finding:
         """`frames 3-5: a region that comes or goes for a few frames (6 regions; car)`."""
         told = str(FrameRange.from_numbers(self.frames))
         told = told if len(told) <= 80 else told[:80].rsplit(",", 1)[0] + " …"
-        count = "" if self.counts == "frames" else f"{self.count} {self.counts}"
+        unit = self.counts.removesuffix("s") if self.count == 1 else self.counts
+        count = "" if self.counts == "frames" else f"{self.count} {unit}"
         listed = ", ".join((names or {}).get(label, f"id {label}") for label in self.classes[:6])
         inside = "; ".join(part for part in (count, listed) if part)
         return f"{'frame' if len(self.frames) == 1 else 'frames'} {told}: {self.says}" + (
@@ -223,25 +225,17 @@ def glance(source: str | Path, *, palette: Palette | None = None, frames: FrameR
         colours, problems = Colours(palette), Counter[Problem]()
         for number in chosen[:GLANCED]:
             sample = try_read(found.pattern.path(number), number)
-            if isinstance(sample, InputError):
-                problems[Problem.DAMAGED] += 1
+            if isinstance(sample, InputError):  # what cannot be read at all, the job says
                 continue
             problems.update(Problem(name) for name in look_at(sample, number, colours).counts)
     except InputError:
         return ""
-    said = [_WORDS[problem].says.partition(" (")[0] for problem in Problem if problem in problems]
-    serious = [
-        says for problem, says in zip([p for p in Problem if p in problems], said, strict=True) if _serious(problem)
-    ]
+    serious = [problem for problem in Problem if problem in problems and problem in _TOLD_EARLY]
     if not serious:
         return ""
-    first = serious[0].replace("{note}", "a number")
-    more = f" and {len(serious) - 1} more" if len(serious) > 1 else ""
+    first = _WORDS[serious[0]].says.replace(" by {note}", "").partition(" (")[0]
+    more = f", and {len(serious) - 1} more" if len(serious) > 1 else ""
     return f"the label maps look damaged ({first}{more}); see: mapreel label doctor {source}"
-
-
-def _serious(problem: Problem) -> bool:
-    return _WORDS[problem].serious and problem is not Problem.COLOUR_PICTURE
 
 
 def planned_frames(source: str | Path, frames: FrameRange | None) -> tuple[FoundSequence, tuple[int, ...]]:

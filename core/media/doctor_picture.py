@@ -25,6 +25,7 @@ _LEAST_PX = 24  # side of what is shown from near: enough of the map around a si
 _WHITE, _GREY, _DARK = (240, 240, 240), (150, 150, 150), (60, 60, 60)
 _SERIOUS, _MILD = (255, 92, 70), (255, 196, 60)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_IN_TIME = frozenset({Problem.CLASS_POP, Problem.REGION_POP, Problem.SPECKS, Problem.SINGLE_CLASS})
 _MARKED = 12  # boxes of one frame
 
 
@@ -115,12 +116,23 @@ def _tile(report: Report, finding: Finding, place: Place) -> Picture:
     for box in boxes[:_MARKED]:
         _mark(large, box, scale, color)
     near = _from_near(painted, boxes[0] if boxes else _busiest(ids), color)
+    earlier = _painted(report, _before(report, place.frame)) if finding.problem in _IN_TIME and boxes else None
+    if earlier is not None and earlier[1].shape == painted.shape:
+        title = _blank(_ROW_PX)[:, :_NEAR_PX]
+        _text(title, f"frame {_before(report, place.frame)}, before", (0, 18), _GREY)
+        near = np.concatenate([near, title, _from_near(earlier[1], boxes[0], _DARK)])
     height = max(large.shape[0], near.shape[0])
     body = _blank(height)
     body[: large.shape[0], _MARGIN_PX : _MARGIN_PX + large.shape[1]] = large
     start = 2 * _MARGIN_PX + large.shape[1]
     body[: near.shape[0], start : start + near.shape[1]] = near
     return np.concatenate([caption, body])
+
+
+def _before(report: Report, number: int) -> int:
+    """The frame before, or the one after the first."""
+    place = report.numbers.index(number)
+    return report.numbers[place - 1 if place else min(1, len(report.numbers) - 1)]
 
 
 def _painted(report: Report, number: int) -> tuple[Ids, Picture] | None:
