@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -139,6 +139,8 @@ class SequencePattern:
     tail: str
     frames: FrameRange | None = None
     text: str = field(default="", compare=False)
+    place: str = field(default="", compare=False)  # how the artist wrote it: ####, %04d, $F4, @@@@; with RV's range {}#
+    apart: bool = field(default=False, compare=False)  # Nuke's range, after a blank
 
     @classmethod
     def parse(cls, text: str) -> SequencePattern:
@@ -152,10 +154,11 @@ class SequencePattern:
             remedy = "write it once, in the file name, as in name.####.exr"
             raise UsageError(f"“{text}” has {count} for the frame number", remedy)
         place = places[0]
+        spelled = "{}" + place["rvpad"] if place["rv"] else place[0]
         frames = place["rv"] or frames
         head = folder + name[: place.start()]
         numbers = FrameRange.parse(frames) if frames else None
-        return cls(head, _digits(place), name[place.end() :], numbers, text)
+        return cls(head, _digits(place), name[place.end() :], numbers, text, spelled, nuke is not None and path != text)
 
     @classmethod
     def looks_like(cls, text: str) -> bool:
@@ -186,6 +189,17 @@ class SequencePattern:
     def format(self) -> str:
         """The pattern as the artist wrote it."""
         return self.text or f"{self.head}{'#' * self.digits}{self.tail}"
+
+    def spelled(self, frames: FrameRange | None = None, *, head: str | None = None, tail: str | None = None) -> str:
+        """Another sequence in the artist's own style: other frames, another name, the same way of writing both.
+
+        Ranges are written where the artist wrote one; who gave a folder or a file reads #### without a range.
+        """
+        place = self.place or "#" * self.digits
+        if place.startswith("{}"):
+            place = f"{frames or ''}{place[2:]}"
+        name = f"{self.head if head is None else head}{place}{self.tail if tail is None else tail}"
+        return f"{name} {frames}" if self.apart and frames is not None else name
 
     def __str__(self) -> str:
         return self.format()
@@ -255,12 +269,39 @@ def _from_file(path: Path) -> FoundSequence:
 
 
 def _from_pattern(pattern: SequencePattern) -> FoundSequence:
-    found = (pattern.number(name) for name in _names(pattern.folder))
-    numbers = sorted(n for n in found if n is not None and (pattern.frames is None or n in pattern.frames))
+    names = _names(pattern.folder)
+    numbers = _numbers(pattern, names)
+    if not numbers and pattern.place == "{}#":  # RV's own # is four digits
+        pattern = replace(pattern, digits=4)
+        numbers = _numbers(pattern, names)
     if not numbers:
         what = f"no file matches {pattern.format()}"
-        raise EmptySequenceError(what, "check the pattern: one # is one digit", file=pattern.format())
+        raise EmptySequenceError(what, _near_miss(pattern, names), file=pattern.format())
     return FoundSequence(pattern, tuple(numbers))
+
+
+def _numbers(pattern: SequencePattern, names: list[str]) -> list[int]:
+    found = (pattern.number(name) for name in names)
+    return sorted(n for n in found if n is not None and (pattern.frames is None or n in pattern.frames))
+
+
+def _near_miss(pattern: SequencePattern, names: list[str]) -> str:
+    """What to do about a pattern that matches nothing: another padding or range of the same name may be there."""
+    head = _split(pattern.head)[1]
+    middles = (name[len(head) : len(name) - len(pattern.tail)] for name in names if name.startswith(head))
+    there = sorted(
+        (
+            middle
+            for middle in middles
+            if re.fullmatch(r"[0-9]{1,9}", middle) and f"{head}{middle}{pattern.tail}" in names
+        ),
+        key=int,
+    )
+    if not there:
+        return "check the pattern: one # is one digit"
+    if pattern.frames is not None and pattern.number(f"{head}{there[0]}{pattern.tail}") is not None:
+        return f"the frames there are {FrameRange.from_numbers(int(number) for number in there)}"
+    return f"the files there have {len(there[0])} digits: {head}{'#' * len(there[0])}{pattern.tail}"
 
 
 def find_sequence(source: str | Path) -> FoundSequence:
