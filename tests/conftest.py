@@ -11,19 +11,24 @@ from pathlib import Path
 
 import pytest
 
+from mapreel.core.media.readers import warm_pids
+
 PATIENCE_S = 5.0
 
 
 def children() -> dict[int, str]:
-    """Children of this process that still run, with their names; empty where /proc does not tell."""
-    found = {}
+    """Children of this process that still run, with their names; empty where /proc does not tell.
+
+    Warm reader processes are left out: they serve the whole run, and end with it.
+    """
+    found, warm = {}, warm_pids()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             text = stat.read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue  # it ended while we looked
         name, (state, parent, *_) = text[text.index("(") + 1 : text.rindex(")")], text[text.rindex(")") + 2 :].split()
-        if int(parent) == os.getpid() and state != "Z":
+        if int(parent) == os.getpid() and state != "Z" and int(stat.parent.name) not in warm:
             found[int(stat.parent.name)] = name
     return found
 

@@ -134,6 +134,11 @@ class Readers:
             detail = reader.story() if isinstance(error, Closed) else f"the reader process said nonsense: {error}"
             return [], _failed(DamagedFileError, path, frame, "made its reader crash", _REMEDY, detail)
 
+    def pids(self) -> frozenset[int]:
+        """Processes of the readers that wait for work."""
+        with self._lock:
+            return frozenset(reader.process.pid for reader in self._idle)
+
     def close(self) -> None:
         """End all readers that are not at work."""
         with self._lock:
@@ -226,6 +231,11 @@ def readers() -> Readers:
             _ours = Readers()
             atexit.register(_ours.close)
         return _ours
+
+
+def warm_pids() -> frozenset[int]:
+    """Processes of the readers that wait for work."""
+    return _ours.pids() if _ours is not None else frozenset()
 
 
 def read_apart(function: Callable[P, R]) -> Callable[P, R]:
