@@ -68,7 +68,8 @@ class ColourConfig:
         found = self.find(name)
         if found is None:
             known = list(self._config.getColorSpaceNames())
-            near = difflib.get_close_matches(name, known, 3, 0.4) or known[:3]
+            usual = [word for word in map(self.find, (SRGB, LINEAR, "scene_linear")) if word is not None]
+            near = difflib.get_close_matches(name, known, 3, 0.4) or usual or known[:3]
             where = Path(self.where).name
             raise UsageError(
                 f"the colour config {where} has no space called {name}", f"it has {', '.join(near)} and others"

@@ -170,6 +170,8 @@ class Delivery:
         """How an EXR names its colours: primaries, and the name that programs share."""
         if self.asked is None:
             primaries = PRIMARIES.get(self.target)
+            if primaries is None and (known := self._config.find(self.target)) is not None:
+                primaries = self._config.primaries(known)
             named = {"colorInteropID": "lin_rec709_scene"} if self.target == LINEAR else {}
         else:
             primaries = self._config.primaries(self.target) or (

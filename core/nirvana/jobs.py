@@ -19,6 +19,7 @@ from mapreel.core.contract.requests import EncodeRequest, VerifyRequest
 from mapreel.core.contract.strict_json import parse_json
 from mapreel.core.contract.versions import installed_version
 from mapreel.core.device import pick_device
+from mapreel.core.media.colour import colour_config
 from mapreel.core.media.moviewriter import exact_rate
 from mapreel.core.media.palettes import load_palette
 from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
@@ -97,6 +98,8 @@ def notes_of(request: EncodeRequest, source: PlateSource) -> Notes:
     made = {"tool": "mapreel", "version": installed_version("mapreel"), "source": Path(request.source).name}
     if request.dated:  # off as a rule: the same settings give the same bytes
         made["date"] = datetime.now(UTC).date().isoformat()
+    if request.colour_space is not None:
+        made["colour_config"] = str(colour_config(request.ocio).to_dict()["name"])
     code = request.timecode or source.timecode
     classes = load_palette(request.palette).classes if request.palette is not None else ()
     return Notes(

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.frames import FrameRange
 from mapreel.core.contract.requests import EncodeRequest
+from mapreel.core.media.colour import SRGB, colour_config
 from mapreel.core.media.movies import MOVIE_SUFFIXES, movie_info
-from mapreel.core.media.plates import PlateFacts, plate_facts
+from mapreel.core.media.plates import PRIMARIES, PlateFacts, plate_facts
 from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
 from mapreel.core.nirvana.samples import PictureFormat, SampleFormat, Samples
 from mapreel.core.nirvana.shaper import LARGEST, shaper_for
@@ -54,13 +55,28 @@ def open_source(request: EncodeRequest, check: Callable[[], None] = lambda: None
     facts = _facts(sequence)
     form = PictureFormat(
         samples=_depth(request.depth, facts),
-        colour_space=request.colour_space or facts.colour_space,
+        colour_space=_space(request, facts),
         pixel_aspect=facts.pixel_aspect,
         alpha=facts.alpha and request.alpha,
     )
     if form.samples is SampleFormat.HALF:
         form = replace(form, shaper=shaper_for(*_extremes(sequence, check)))
     return PlateSource(sequence, form, facts.timecode)
+
+
+def _space(request: EncodeRequest, facts: PlateFacts) -> str:
+    """The colour space by the name that the colour config resolves to; ours where it is one of ours.
+
+    A name that the config does not know stays as it was written: the one of the reader may know it.
+    """
+    if request.colour_space is None:
+        return facts.colour_space
+    config = colour_config(request.ocio)
+    found = config.find(request.colour_space)
+    if found is None:
+        return request.colour_space
+    ours = (short for short in (SRGB, *PRIMARIES) if config.find(short) == found)
+    return next(ours, found if found.isascii() and len(found) <= 64 else request.colour_space)
 
 
 def _facts(sequence: ShotSequence) -> PlateFacts:
