@@ -66,14 +66,16 @@ def draw_takes(layout: Any, settings: Any, group: str) -> None:
         button.take, button.group = str(take), group
 
 
-class MAPREEL_PT_shot(bpy.types.Panel):
+class _Part:
+    """What Blender's own class gives to a panel."""
+
+    layout: Any = None
+
+
+class _Shot(_Part):
     """The shot of the scene."""
 
     bl_label = "Mapreel"
-    bl_idname = "MAPREEL_PT_shot"
-    bl_space_type = "PROPERTIES"
-    bl_region_type = "WINDOW"
-    bl_context = "render"
 
     def draw(self, context: Any) -> None:
         """Maps, model, output; then what to do with them."""
@@ -88,14 +90,10 @@ class MAPREEL_PT_shot(bpy.types.Panel):
         draw_takes(self.layout, settings, "")
 
 
-class MAPREEL_PT_scene(bpy.types.Panel):
+class _Maps(_Part):
     """Classes of materials and objects, and maps made from them."""
 
     bl_label = "Maps from the scene"
-    bl_idname = "MAPREEL_PT_scene"
-    bl_parent_id = "MAPREEL_PT_shot"
-    bl_space_type = "PROPERTIES"
-    bl_region_type = "WINDOW"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Any) -> None:
@@ -108,14 +106,10 @@ class MAPREEL_PT_scene(bpy.types.Panel):
         self.layout.operator("mapreel.write_maps", icon="RENDERLAYERS")
 
 
-class MAPREEL_PT_archive(bpy.types.Panel):
+class _Archive(_Part):
     """Neural archives."""
 
     bl_label = "Archive"
-    bl_idname = "MAPREEL_PT_archive"
-    bl_parent_id = "MAPREEL_PT_shot"
-    bl_space_type = "PROPERTIES"
-    bl_region_type = "WINDOW"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Any) -> None:
@@ -128,8 +122,27 @@ class MAPREEL_PT_archive(bpy.types.Panel):
         row.operator("mapreel.import_archive", icon="IMPORT")
 
 
+def _placed(part: type, place: str, **where: Any) -> Any:
+    """A panel of Blender: one of the parts above at one of its places."""
+    name = f"MAPREEL_PT_{part.__name__.strip('_').lower()}_{place}"
+    return type(name, (part, bpy.types.Panel), {"__doc__": part.__doc__, "bl_idname": name, **where})
+
+
+def _everywhere() -> tuple[Any, ...]:
+    """All parts in the render properties and in the sidebar of the 3D view."""
+    places = {
+        "render": {"bl_space_type": "PROPERTIES", "bl_region_type": "WINDOW", "bl_context": "render"},
+        "view": {"bl_space_type": "VIEW_3D", "bl_region_type": "UI", "bl_category": "Mapreel"},
+    }
+    found = []
+    for place, where in places.items():
+        shot = _placed(_Shot, place, **where)
+        found += [shot, *(_placed(part, place, **where, bl_parent_id=shot.bl_idname) for part in (_Maps, _Archive))]
+    return tuple(found)
+
+
 class MAPREEL_PT_node(bpy.types.Panel):
-    """Settings of the Mapreel node that is active."""
+    """The shot of the Mapreel node that is active, else that of the scene."""
 
     bl_label = "Mapreel"
     bl_idname = "MAPREEL_PT_node"
@@ -139,18 +152,22 @@ class MAPREEL_PT_node(bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        """Only for a node of ours."""
-        node = getattr(context, "active_node", None)
-        return node is not None and results.is_ours(getattr(node, "node_tree", None))
+        """Only in the compositor."""
+        return bool(context.space_data.tree_type == "CompositorNodeTree")
 
     def draw(self, context: Any) -> None:
         """The same settings as a scene has, of this node's own."""
-        group = context.active_node.node_tree
-        draw_shot(self.layout, group.mapreel)
+        node = getattr(context, "active_node", None)
+        group = node.node_tree if node is not None and results.is_ours(getattr(node, "node_tree", None)) else None
+        settings = group.mapreel if group else context.scene.mapreel
+        name = group.name if group else ""
+        title, icon = (f"Node {name}", "NODE") if group else ("Scene", "SCENE_DATA")
+        self.layout.label(text=title, icon=icon)
+        draw_shot(self.layout, settings)
         button = self.layout.operator("mapreel.render", icon="RENDER_ANIMATION")
-        button.group = group.name
+        button.group = name
         draw_state(self.layout)
-        draw_takes(self.layout, group.mapreel, group.name)
+        draw_takes(self.layout, settings, name)
 
 
 def add_menu(self: Any, context: Any) -> None:
@@ -160,4 +177,4 @@ def add_menu(self: Any, context: Any) -> None:
         self.layout.operator("mapreel.add_node", icon="NODE_COMPOSITING")
 
 
-PANELS = (MAPREEL_PT_shot, MAPREEL_PT_scene, MAPREEL_PT_archive, MAPREEL_PT_node)
+PANELS = (*_everywhere(), MAPREEL_PT_node)
