@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
+import stat
 from pathlib import Path
 from types import MappingProxyType
+from typing import BinaryIO
 
 import OpenImageIO as oiio  # noqa: N813  # the library's own habit
 
@@ -59,7 +62,7 @@ def read_file(path: Path, frame: int | None = None) -> bytes:
     """
     name = picture_name(path, frame)
     try:
-        with path.open("rb") as stream:
+        with _open_regular(path, frame) as stream:
             size = os.fstat(stream.fileno()).st_size  # read(n) claims n bytes of memory, however small the file
             data = stream.read(min(size, MAX_FILE_BYTES) + 1)
     except FileNotFoundError as error:
@@ -94,10 +97,30 @@ def read_file(path: Path, frame: int | None = None) -> bytes:
     return data
 
 
+def _open_regular(path: Path, frame: int | None) -> BinaryIO:
+    """A file that can be read to its end: a pipe or a device may never have one, and opening it may wait for ever.
+
+    Raises OSError, InputError.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "a folder", str(path))
+    raise InputError(
+        f"{picture_name(path, frame)} is a pipe or a device, a picture is needed",
+        "name a file",
+        file=str(path),
+        frame=frame,
+    )
+
+
 def read_head(path: Path, count: int, frame: int | None = None) -> bytes:
     """The first `count` bytes; the same errors as read_file."""
     try:
-        with path.open("rb") as stream:
+        with _open_regular(path, frame) as stream:
             head = stream.read(count)
     except OSError:
         return read_file(path, frame)[:count]

@@ -23,6 +23,7 @@ from mapreel.core.media.files import (
     unsupported,
 )
 from mapreel.core.media.pngfile import HEADER_BYTES, parse_header, parse_png, unpack
+from mapreel.core.media.readers import read_apart
 from mapreel.core.media.writers import write_exr, write_png
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".exr")
 
 
+@read_apart
 def read_color(path: Path, *, frame: int | None = None) -> NDArray[np.uint8]:
     """A display-referred picture [H, W, 3] uint8, sRGB as it stands in the file, from PNG or JPEG.
 
@@ -53,6 +55,7 @@ def read_color(path: Path, *, frame: int | None = None) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, :1].repeat(3, axis=2))
 
 
+@read_apart
 def read_picture(path: Path, *, frame: int | None = None) -> NDArray[Any]:
     """The samples of a PNG or JPEG as they stand in the file, [H, W, 1 to 4], alpha unassociated.
 
@@ -83,6 +86,7 @@ def prove_png(path: Path, *, frame: int | None = None) -> tuple[int, int]:
     return png.header.height, png.header.width
 
 
+@read_apart
 def read_color_float(path: Path, *, frame: int | None = None) -> NDArray[np.float32]:
     """A scene-linear picture [H, W, 3] float32 from EXR, values as stored (may exceed 1), in its display window.
 
@@ -106,6 +110,7 @@ def _find_color(channels: tuple[str, ...], path: Path, frame: int | None) -> tup
     raise unsupported(path, frame, f"has the channels {listed} and no R, G, B", "save it with the channels R, G and B")
 
 
+@read_apart
 def picture_size(path: Path, *, frame: int | None = None) -> tuple[int, int]:
     """Height and width of a PNG, JPEG or EXR (its display window) from its header alone.
 

@@ -24,6 +24,7 @@ from mapreel.core.media.images import read_picture
 from mapreel.core.media.indexpass import LARGEST_ID, choose_layer, index_layers, read_index
 from mapreel.core.media.palettes import Palette, load_palette
 from mapreel.core.media.pngfile import PngColor, PngFile, integer_samples, palette_colors, parse_png
+from mapreel.core.media.readers import read_apart
 from mapreel.core.media.tiffids import Photometric, read_tiff, tiff_ids
 
 _HEAD_BYTES = 64
@@ -56,6 +57,7 @@ def instance_reading(options: MapOptions) -> MapReading:
     return MapReading(layer=options.instance_layer, flag="--instance-layer")
 
 
+@read_apart
 def read_label_map(path: Path, *, frame: int | None = None, reading: MapReading = PLAIN) -> NDArray[np.uint16]:
     """Class ids [H, W] uint16 of one label map.
 
@@ -71,6 +73,7 @@ def read_label_map(path: Path, *, frame: int | None = None, reading: MapReading 
     return apply_rules(coded, reading.rules, path, frame)
 
 
+@read_apart
 def read_instance_map(path: Path, *, frame: int | None = None, reading: MapReading = PLAIN) -> NDArray[np.uint16]:
     """Instance ids [H, W] uint16 of one instance map; files and errors as in read_label_map.
 

@@ -9,11 +9,13 @@ from mapreel.core.media.exrlayers import exr_layout
 from mapreel.core.media.files import check_size, kind_of, read_file, read_head
 from mapreel.core.media.images import picture_size
 from mapreel.core.media.pngfile import HEADER_BYTES, parse_header
+from mapreel.core.media.readers import read_apart
 from mapreel.core.media.tiffids import tiff_header
 
 Form = tuple[str, ...]
 
 
+@read_apart
 def map_header(path: Path, frame: int | None = None) -> tuple[tuple[int, int], Form]:
     """Height and width, and what tells kinds of maps apart (colour type, channels). Raises as `picture_size`."""
     head = read_head(path, HEADER_BYTES, frame)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mapreel.core.contract.maps import split_layout
 from mapreel.core.media.exrlayers import ExrChannel, ExrLayout, exr_layout, read_channels, same_layer
 from mapreel.core.media.files import EXR_MAGIC, damaged, read_head, unsupported
+from mapreel.core.media.readers import read_apart
 
 DOWN, UP = "x,y", "x,-y"
 # x first, y second, in lower case; y down, in pixels towards the frame before, as Mapreel's own files have them.
@@ -51,6 +52,7 @@ class MotionSource:
         return (-1.0 if first[0] == "-" else 1.0), (-1.0 if second[0] == "-" else 1.0)
 
 
+@read_apart
 def read_motion(path: Path, *, frame: int | None = None, layout: str | None = None) -> NDArray[np.float32]:
     """Flow `prev_to_cur` [H, W, 2] float32 in pixels, x (right) then y (down).
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import FileTooLargeError
 from mapreel.core.media.files import MAX_PIXELS, MAX_SIDE_PX, damaged, picture_name, read_head, unsupported
+from mapreel.core.media.readers import read_apart
 
 # Containers that hold one camera or render stream; playlists, network streams and image demuxers stay shut.
 _DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mxf,mpegts,h264,hevc,yuv4mpegpipe"
@@ -74,6 +75,7 @@ class MovieFrame:
     pixels: NDArray[Any]
 
 
+@read_apart
 def movie_info(path: Path) -> MovieInfo:
     """Size, frame count, rate and codec of a colour movie.
 
@@ -101,6 +103,7 @@ def read_movie(path: Path) -> Iterator[NDArray[np.uint8]]:
         yield frame.pixels
 
 
+@read_apart
 def read_movie_frames(path: Path, *, deep: bool = False) -> Iterator[MovieFrame]:
     """The frames of a colour movie in order of display, with exact times. deep: pixels of 16 bits in place of 8.
 

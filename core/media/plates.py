@@ -17,6 +17,7 @@ from mapreel.core.contract.frames import find_sequence
 from mapreel.core.media.exrfile import ExrFacts, exr_facts, exr_spec, read_exr
 from mapreel.core.media.files import EXR_MAGIC, damaged, read_head, unsupported
 from mapreel.core.media.images import read_picture
+from mapreel.core.media.readers import read_apart
 from mapreel.core.media.writers import PLAIN, PictureHeader
 
 SCENE_LINEAR = "lin_rec709"  # of an EXR that names no primaries, as OpenEXR says
@@ -43,6 +44,7 @@ class PlateFacts:
     timecode: str | None = None
 
 
+@read_apart
 def plate_facts(path: Path, *, frame: int | None = None) -> PlateFacts:
     """Depth, alpha and, of an EXR, primaries, pixel aspect ratio and timecode. Raises as read_plate."""
     if _is_exr(path, frame):
@@ -59,6 +61,7 @@ def plate_facts(path: Path, *, frame: int | None = None) -> PlateFacts:
     return PlateFacts(bits=8 * picture.dtype.itemsize, alpha=alpha, colour_space="srgb")
 
 
+@read_apart
 def read_plate(path: Path, *, frame: int | None = None) -> NDArray[Any]:
     """A picture [H, W, 3], or [H, W, 4] with alpha: uint8 or uint16 as it stands in a PNG or JPEG, float32 of an EXR.
 
@@ -112,6 +115,7 @@ _OURS = frozenset(
 """What an EXR says of its own pixels and packing: of another file's pixels it would be a lie."""
 
 
+@read_apart
 def plate_header(path: Path, *, frame: int | None = None) -> PictureHeader:
     """Metadata and windows of an EXR, for the pictures that are made of it: timecode, rate, pixel aspect ratio, camera
     and whatever else stands there; not its packing, its colours and its Cryptomatte manifests. Raises as read_plate.

@@ -15,6 +15,7 @@ from mapreel.core.contract.errors import (
     MissingInputError,
     UnsupportedFileError,
 )
+from mapreel.core.media.files import read_file
 from mapreel.core.media.labels import instance_edges, read_label_map
 from mapreel.core.media.palettes import (
     UNKNOWN_COLOR,
@@ -154,7 +155,7 @@ def test_a_disk_that_refuses(tmp_path, monkeypatch, error, said):
     def refuse(*_args, **_kwargs):
         raise error
 
-    monkeypatch.setattr(Path, "open", refuse)  # root may read everything, so a real mode of 0 proves nothing here
+    monkeypatch.setattr("os.open", refuse)  # root may read everything, so a real mode of 0 proves nothing here
     with pytest.raises(InputError, match=said) as caught:
-        read_label_map(tmp_path / "0001.png", frame=1)
+        read_file(tmp_path / "0001.png", frame=1)
     assert "0001.png" in str(caught.value)
