@@ -3,17 +3,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mapreel.core.commands.console import Console, table
-from mapreel.core.commands.label_doctor import doctor
-from mapreel.core.commands.options import Frames, Json, absolute
+from mapreel.core.commands.options import Classes, Frames, Json, Layer, MotionLayout, PaletteName, absolute, map_options
+from mapreel.core.contract.errors import InputError, MapreelError
+from mapreel.core.contract.frames import FrameRange, MissingFrames, find_sequence
+from mapreel.core.contract.maps import MapOptions
+
+if TYPE_CHECKING:
+    from mapreel.core.media.mapfacts import LayerFacts
 
 app = typer.Typer(no_args_is_help=True, help="Look at label maps, turn other maps into them, mend them.")
 
-Maps = Annotated[str, typer.Argument(metavar="MAPS", help="Label maps: a folder, a pattern or one file.")]
+Maps = Annotated[str, typer.Argument(metavar="MAPS", help="Maps of any kind: a folder, a pattern or one file.")]
+SHOWN = 200
 
 
 @app.callback()
@@ -21,25 +28,120 @@ def _group() -> None:
     """Look at label maps, turn other maps into them, mend them."""
 
 
-app.command()(doctor)
+@app.command()
+def inspect(
+    maps: Maps,
+    palette: PaletteName = None,
+    layer: Layer = None,
+    motion_layout: MotionLayout = None,
+    frames: Frames = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is in maps: frames, size, layers, names, ids, motion."""
+    from mapreel.core.media.mapfacts import map_layers
+    from mapreel.core.media.mapheaders import map_header
+
+    options = MapOptions(**map_options(palette, None, layer, None, motion_layout))
+    found = find_sequence(absolute(maps))
+    numbers = [n for n in found.numbers if frames is None or n in FrameRange.parse(frames)] or list(found.numbers[:1])
+    path, number = found.pattern.path(numbers[0]), numbers[0]
+    (height, width), _ = map_header(path, number)
+    layers = map_layers(path, number)
+    told: dict[str, Any] = {
+        "source": found.pattern.format(),
+        "frames": str(FrameRange.from_numbers(numbers)),
+        "size": [width, height],
+        "layers": [{"name": fact.name, "kind": fact.kind, "detail": fact.detail} for fact in layers],
+        **_entries(path, number, options),
+    }
+    if any(fact.kind == "motion" for fact in layers) or motion_layout is not None:
+        told["motion"] = _motion(found.pattern.format(), numbers, options)
+    Console(json=as_json).result(told, _lines(told, layers))
+
+
+def _entries(path: Path, number: int, options: MapOptions) -> dict[str, Any]:
+    """Names, ids and pixels of the first frame, or why they cannot be told."""
+    from mapreel.core.media.labels import label_reading, read_coded
+
+    try:
+        coded = read_coded(path, number, label_reading(options))
+    except InputError as error:
+        return {"frame": number, "entries": [], "why_not": str(error)}
+    present = coded.present()
+    entries = [{"name": coded.entry(c).name, "id": coded.entry(c).id, "pixels": n} for c, n in present.items()]
+    return {"frame": number, "entries": sorted(entries, key=lambda entry: -entry["pixels"])}
+
+
+def _motion(source: str, numbers: list[int], options: MapOptions) -> dict[str, Any]:
+    """How motion is read, and what a warp test on the labels of the same files says of it, where they have any."""
+    from mapreel.core.media.motiontrial import try_motion
+
+    try:
+        return try_motion(source, numbers, options)
+    except MapreelError as error:
+        return {"why_not": str(error)}
+
+
+def _lines(told: dict[str, Any], layers: list[LayerFacts]) -> list[str]:
+    width, height = told["size"]
+    lines = [f"{told['source']}: frames {told['frames']}, {width}x{height}"]
+    lines += table([[fact.kind, fact.name, fact.detail] for fact in layers])
+    if told.get("why_not"):
+        lines.append(told["why_not"])
+    if told["entries"]:
+        rows = [["pixels", "id", "name"]]
+        rows += [
+            [str(entry["pixels"]), "" if entry["id"] is None else str(entry["id"]), entry["name"]]
+            for entry in told["entries"][:SHOWN]
+        ]
+        lines += [f"frame {told['frame']}:", *table(rows)]
+        lines += ["…"] if len(told["entries"]) > SHOWN else []
+    motion = told.get("motion", {})
+    return lines + ([motion.get("said", "") or motion.get("why_not", "")] if motion else [])
 
 
 @app.command()
-def inspect(maps: Maps, frames: Frames = None, as_json: Json = False) -> None:
-    """Say what is in maps: frames, size, ids of the first."""
-    import numpy as np
+def convert(
+    maps: Maps,
+    out: Annotated[str, typer.Option(metavar="DIR", help="A folder for the label maps; if it is there, DIR_v002.")],
+    palette: PaletteName = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="The palette whose ids the result has, by class names.")
+    ] = None,
+    classes: Classes = None,
+    layer: Layer = None,
+    frames: Frames = None,
+    missing: Annotated[
+        MissingFrames, typer.Option(help="Frames that are not there: stop, repeat the frame before, or id 0.")
+    ] = MissingFrames.ERROR,
+    colours: Annotated[bool, typer.Option("--colours", help="Paint the palette's colours in place of ids.")] = False,
+    instances: Annotated[bool, typer.Option("--as-instances", help="A number for every object, no classes.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Turn maps of any kind into label maps (PNG) and their palette."""
+    from mapreel.core.contract.progress import Progress, RemainingTime
+    from mapreel.core.contract.requests import MODEL_NAME
+    from mapreel.core.contract.takes import claim_take
+    from mapreel.core.media.convertmaps import ConvertPlan, open_conversion
 
-    from mapreel.core.contract.frames import FrameRange
-    from mapreel.core.media.sequence import MapKind, open_maps
-
-    found = open_maps(absolute(maps), MapKind.LABEL, FrameRange.parse(frames) if frames else None)
-    ids, counts = np.unique(found.read(found.numbers[0]), return_counts=True)
-    rows = [["id", "pixels"], *([str(i), str(n)] for i, n in zip(ids, counts, strict=True))]
-    height, width = found.size
-    told = {
-        "source": found.source,
-        "frames": str(FrameRange.from_numbers(found.numbers)),
-        "size": [width, height],
-        "ids": {str(i): int(n) for i, n in zip(ids, counts, strict=True)},
-    }
-    Console(json=as_json).result(told, [f"{told['source']}: {told['frames']}, {width}x{height}", *table(rows)])
+    options = map_options(palette, classes, layer, layer if instances else None)
+    plan = ConvertPlan(
+        source=absolute(maps),
+        options=MapOptions(**options),
+        to=to if to is None or MODEL_NAME.fullmatch(to) else absolute(to),
+        frames=FrameRange.parse(frames) if frames else None,
+        missing=missing,
+        colours=colours,
+        instances=instances,
+    )
+    conversion = open_conversion(plan)
+    folder = claim_take(Path(absolute(out)))
+    console, remaining = Console(json=as_json), RemainingTime()
+    with console.progress() as view:
+        told = conversion.write(
+            folder, lambda done, total: view.show(Progress(done, total, "convert", remaining.update(done, total)))
+        )
+    rows = [["id", "pixels", "class"]]
+    rows += [[str(entry["id"]), str(entry["pixels"]), entry["name"]] for entry in told["ids"][:SHOWN]]
+    lines = [*table(rows), *([told["palette"]] if told["palette"] else []), told["maps"]]
+    console.result({"out": str(folder), **told}, lines)

@@ -3,7 +3,7 @@
 
 A rule is a pattern and a class: `car*=vehicle`, `7=road`, `10-19=building`, `*=terrain`. Patterns are those of the
 shell (`*`, `?`, `[ab]`), capitals count, and the first rule that fits wins. They are compared with the name in the map
-and, where it has an id, with that.
+and, where it has an id, with that. What is no object is called `nothing`, and only that word takes it.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ class Entry:
 
     name: str
     id: int | None = None
+
+
+EMPTY = Entry(NOTHING)
+"""No object at all; only a rule that says `nothing` takes it, no `*` does."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +95,14 @@ class _Pattern:
     """A shell pattern, or a span of ids."""
 
     def __init__(self, text: str) -> None:
+        self._text = text
         span = _SPAN.fullmatch(text)
         self._span = range(int(span[1]), int(span[2]) + 1) if span else None
         self._fits = re.compile(fnmatch.translate(text)).match
 
     def __call__(self, entry: Entry) -> bool:
+        if entry == EMPTY:
+            return self._text == NOTHING
         if entry.id is not None and (
             (self._span is not None and entry.id in self._span) or self._fits(str(entry.id)) is not None
         ):
@@ -153,10 +160,10 @@ def _lost(found: dict[str, int], rules: ClassRules, path: Path, frame: int | Non
     shown = ", ".join(f"“{name}” ({count} pixels)" for name, count in listed[:_SHOWN])
     more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     known = ", ".join(list(rules.ids or ())[:40])
+    rest = "" if list(found) == [NOTHING] else ", or '*=CLASS' for all that is left"
     return UnknownLabelError(
         f"{picture_name(path, frame)} holds {shown}{more}, and nothing says which class of {rules.whose} that is",
-        f"say so with --classes '{listed[0][0]}=CLASS', or '*=CLASS' for all that is left"
-        + (f" (classes: {known})" if known else ""),
+        f"say so with --classes '{listed[0][0]}=CLASS'{rest}" + (f" (classes: {known})" if known else ""),
         file=str(path),
         frame=frame,
     )
