@@ -7,7 +7,8 @@
     python3 install.py test        the same with the developers' tools, then lint, types, import rules and tests
     python3 install.py doctor      what is set up here, what is wrong, what to do
     python3 install.py bundle      everything in one folder, to install where there is no network
-    python3 install.py uninstall   take away everything that this script made
+    python3 install.py host blender   put Mapreel into every Blender that is found here (--blender EXE: into that one)
+    python3 install.py uninstall   take away everything that this script made, out of hosts, too
 
 It parses on Python 3.8 so that a wrong Python gets a sentence, not a syntax error. What it has to survive: kill -9
 at any point (the stamp is written last; without it the environment is built anew), a second install at the same time
@@ -96,7 +97,42 @@ print(torch.__version__, torch.cuda.get_device_name() if device.type == "cuda" e
 STATE_FOLDER = "from mapreel.core.contract.state_folder import state_folder; print(state_folder().root)"
 
 
-COMMANDS = ["install", "demo", "test", "doctor", "bundle", "sbom", "uninstall"]
+COMMANDS = ["install", "demo", "test", "doctor", "host", "bundle", "sbom", "uninstall"]
+
+# Said inside a Blender (3.4 to 5.0) after `--`: the zip and the Python of Mapreel's environment.
+INTO_BLENDER = """
+import sys, bpy
+zip_file, python = sys.argv[sys.argv.index("--") + 1:]
+if bpy.app.version >= (4, 2, 0):
+    bpy.ops.extensions.package_install_files(filepath=zip_file, repo="user_default", enable_on_install=True)
+    name = "bl_ext.user_default.mapreel_blender"
+else:
+    bpy.ops.preferences.addon_install(filepath=zip_file, overwrite=True)
+    name = "mapreel_blender"
+    bpy.ops.preferences.addon_enable(module=name)
+bpy.context.preferences.addons[name].preferences.python = python
+bpy.ops.wm.save_userpref()
+print("mapreel: in Blender", bpy.app.version_string)
+"""
+OUT_OF_BLENDER = """
+import bpy
+if bpy.app.version >= (4, 2, 0):
+    repos = [repo.module for repo in bpy.context.preferences.extensions.repos]
+    bpy.ops.extensions.package_uninstall(repo_index=repos.index("user_default"), pkg_id="mapreel_blender")
+else:
+    bpy.ops.preferences.addon_disable(module="mapreel_blender")
+    bpy.ops.preferences.addon_remove(module="mapreel_blender")
+bpy.ops.wm.save_userpref()
+print("mapreel: out of Blender", bpy.app.version_string)
+"""
+BLENDERS = (  # where Blender is put by its own packages, below / or the home folder
+    "opt/blender*/blender",
+    "usr/local/blender*/blender",
+    "snap/bin/blender",
+    "Applications/Blender*.app/Contents/MacOS/Blender",
+    "Program Files/Blender Foundation/Blender */blender.exe",
+)
+HOSTS = "hosts.json"  # in the prefix: into which programs we were put
 
 
 class Stop(Exception):  # noqa: N818 - it is a way to end, not always an error
@@ -789,6 +825,9 @@ def upgrade(environment: Environment, stamp: Dict[str, str], wanted: Dict[str, s
             fill(new, stamp, wanted)
         else:
             fill(new, {}, wanted)
+        if known_hosts(environment):
+            shutil.copy2(str(environment.prefix / HOSTS), str(new.prefix / HOSTS))
+            say("    run `install.py host blender` afterwards: Blender has the version of before until then")
         new.point_to(environment.prefix)
         change_places(environment, new)
     except BaseException as error:
@@ -923,6 +962,94 @@ def run_doctor(options: argparse.Namespace) -> int:
     return subprocess.run(command, env=clean_environment(), check=False).returncode
 
 
+def run_host(options: argparse.Namespace) -> int:
+    """Put Mapreel into the hosts that are named: every Blender on this machine, or the one of --blender."""
+    if options.hosts != ["blender"]:
+        raise Stop("Which host? `host blender` is the one there is.", 2)
+    blenders = [Path(options.blender).expanduser().resolve()] if options.blender else find_blenders()
+    if not blenders or not blenders[0].exists():
+        raise Stop("No Blender was found here: name its program with --blender EXE.", 2)
+    environment = install(options, dev=False)
+    archive = blender_zip(environment)
+    for blender in blenders:
+        say(f"  … {blender}")
+        say(f"    {ask_blender(blender, INTO_BLENDER, str(archive), str(environment.python))}")
+        known = known_hosts(environment)
+        listed = json.dumps(sorted({*known, str(blender)}), indent=1)
+        (environment.prefix / HOSTS).write_text(listed, encoding="utf-8")
+    say("Open Blender: Mapreel stands in the render properties, and in the sidebars of the 3D view and the compositor.")
+    return 0
+
+
+def find_blenders() -> List[Path]:
+    """Every Blender in the usual places, each once."""
+    named = shutil.which("blender")
+    found = [Path(named).resolve()] if named else []
+    for root in (Path(Path.home().anchor), Path.home()):
+        for pattern in BLENDERS:
+            found += [path.resolve() for path in root.glob(pattern)]
+    return sorted(set(found))
+
+
+def known_hosts(environment: Environment) -> List[str]:
+    """The programs that we were put into."""
+    try:
+        return [str(name) for name in json.loads((environment.prefix / HOSTS).read_text(encoding="utf-8"))]
+    except (OSError, ValueError):
+        return []
+
+
+def blender_zip(environment: Environment) -> Path:
+    """The extension: the bundle's, or made from this checkout."""
+    if IN_BUNDLE:
+        zips = sorted((ROOT / "hosts").glob("mapreel-blender-*.zip"))
+        if not zips:
+            raise Stop(f"{ROOT} holds no zip for Blender: make the bundle again.")
+        return zips[-1]
+    from plugin import packaging
+
+    folder = ROOT / "dist" if os.access(str(ROOT), os.W_OK) else environment.prefix / "dist"
+    return packaging.build_blender(project_version(), folder)
+
+
+def project_version() -> str:
+    """The version of this checkout."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'^version = "([^"]+)"', text, re.MULTILINE)
+    return found.group(1) if found else "0.0.0"
+
+
+def ask_blender(blender: Path, script: str, *arguments: str) -> str:
+    """Run a few lines in a Blender without a window; gives the line that it ends with. Raises Stop."""
+    command = [str(blender), "--background", "--python-exit-code", "3", "--python-expr", script, "--", *arguments]
+    try:
+        done = subprocess.run(
+            command,
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
+            timeout=300,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Stop(f"{blender} does not answer ({error}): start it once by hand, then run this again.") from error
+    lines = done.stdout.strip().splitlines()
+    said = [line for line in lines if line.startswith("mapreel: ")]
+    if done.returncode or not said:
+        reason = next((line for line in reversed(lines) if "rror" in line), f"exit code {done.returncode}")
+        raise Stop(f"{blender} refused ({reason.strip()[:200]}): is it 3.4 or newer?")
+    return said[-1].replace("mapreel: ", "")
+
+
+def leave_hosts(environment: Environment) -> None:
+    """Take Mapreel out of the programs that it was put into; one that is gone or refuses does not hold us up."""
+    for name in known_hosts(environment):
+        with contextlib.suppress(Stop):
+            say(f"{name}: {ask_blender(Path(name), OUT_OF_BLENDER)}")
+
+
 def write_bundle(options: argparse.Namespace) -> int:
     """Write all that an installation needs into one folder, or only its bill of materials."""
     if IN_BUNDLE:
@@ -937,6 +1064,8 @@ def write_bundle(options: argparse.Namespace) -> int:
         if options.command == "sbom":
             bundling.write_bill(out, environment, LOCKS)
         else:
+            if (ROOT / "plugin").is_dir():
+                blender_zip(environment)
             with step("everything into one folder", "2 minutes"):
                 key = Path(options.sign).expanduser() if options.sign else None
                 bundling.make(out, environment, copy_source(environment), key)
@@ -956,6 +1085,7 @@ def uninstall(options: argparse.Namespace) -> int:
             state = state_folder(environment)
             if state:
                 stop_service(environment, state)
+        leave_hosts(environment)
         for ending in (NEXT, PREVIOUS):
             environment.beside(ending).remove()
         environment.remove()
@@ -966,7 +1096,7 @@ def uninstall(options: argparse.Namespace) -> int:
             state.rmdir()
         say(f"Removed the list of jobs from {state}; their pictures stay where they are.")
     caches = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache")
-    for name in ("mapreel.egg-info", "build", ".types", *caches):
+    for name in ("mapreel.egg-info", "build", "dist", ".types", *caches):
         remove_tree(ROOT / name)
     for folder in ("core", "plugin", "ui", "tests", "requirements"):
         for cache in list((ROOT / folder).glob("**/__pycache__")):
@@ -1061,8 +1191,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="doctor: answer for machines")
     parser.add_argument("--python", metavar="EXE", help="the Python 3.11 to use (default: the one that runs this)")
     parser.add_argument("--out", metavar="DIR", help="demo, bundle, sbom: where to write")
+    parser.add_argument("--blender", metavar="EXE", help="host: this Blender and no other")
     options, rest = parser.parse_known_args(list(arguments))
-    if rest and options.command != "test":
+    options.hosts = rest if options.command == "host" else []
+    if rest and options.command not in ("test", "host"):
         parser.error(f"unknown: {' '.join(rest)}")
     options.pytest_arguments = [argument for argument in rest if argument != "--"]
     return options
@@ -1086,6 +1218,8 @@ def main(arguments: Sequence[str]) -> int:
             return run_tests(options, options.pytest_arguments)
         if options.command == "doctor":
             return run_doctor(options)
+        if options.command == "host":
+            return run_host(options)
         if options.command in ("bundle", "sbom"):
             return write_bundle(options)
         install(options, dev=False)

@@ -148,7 +148,7 @@ def make(out: Path, environment: Environment, source: Path, key: Path | None) ->
     for path in [root / "install.py", root / "COPYING", *(root / "requirements").glob("*.lock"), Path(__file__)]:
         if path.exists():
             shutil.copy2(path, part / path.relative_to(root))
-    for path in sorted((root / "dist").glob("mapreel-*.zip")):
+    for path in sorted((root / "dist").glob("mapreel-blender-*.zip")):
         (part / "hosts").mkdir(exist_ok=True)
         shutil.copy2(path, part / "hosts" / path.name)
     collect_wheels(part / "wheels", environment, source)
