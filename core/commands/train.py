@@ -11,12 +11,13 @@ import typer
 from mapreel.core.commands.console import Console, duration, table
 from mapreel.core.commands.options import Json
 from mapreel.core.commands.prepare import prepare, score
+from mapreel.core.commands.train_filler import filler
 from mapreel.core.commands.train_networks import student, teacher
 from mapreel.core.commands.train_queue import queue
 from mapreel.core.contract.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Train a model on your own shots.")
-for command in (prepare, score, student, teacher, queue):
+for command in (prepare, score, student, teacher, filler, queue):
     app.command()(command)
 
 PACE_STEPS = 200  # the time of a step is the mean of so many

@@ -53,7 +53,7 @@ def student(
     as_json: Json = False,
 ) -> None:
     """Train the network of full, fast and draft quality."""
-    _check_paths(data, out)
+    check_paths(data, out)
     if teacher is not None:
         from mapreel.core.vid2vid.models import find_model
 
@@ -65,7 +65,7 @@ def student(
         return run_train(data, out, critic=critic, teacher=teacher, slim=slim, **common)
 
     named = {"name": name, "licence": licence, "palette": palette}
-    _train(out, work, as_json=as_json, steps=steps, perceptual=perceptual, resume=resume, **named)
+    run_training(out, work, as_json=as_json, steps=steps, perceptual=perceptual, resume=resume, **named)
 
 
 def teacher(
@@ -92,7 +92,7 @@ def teacher(
     as_json: Json = False,
 ) -> None:
     """Train the paper's network, which a student may learn from."""
-    _check_paths(data, out)
+    check_paths(data, out)
     branch, crop_px = _ids(foreground), _size(crop)
 
     def work(**common: Any) -> dict[str, Any]:
@@ -101,10 +101,10 @@ def teacher(
         return run_train_teacher(data, out, ngf=ngf, previous=previous, foreground=branch, crop_px=crop_px, **common)
 
     named = {"name": name, "licence": licence, "palette": palette}
-    _train(out, work, as_json=as_json, steps=steps, perceptual=perceptual, resume=resume, **named)
+    run_training(out, work, as_json=as_json, steps=steps, perceptual=perceptual, resume=resume, **named)
 
 
-def _train(out: Path, work: Callable[..., dict[str, Any]], *, as_json: bool, **options: Any) -> None:
+def run_training(out: Path, work: Callable[..., dict[str, Any]], *, as_json: bool, **options: Any) -> None:
     """Run a training in this process, with progress, until its end or Ctrl-C. Raises its errors and Interrupted."""
     from mapreel.core.commands.submission import Interrupted, on_interrupt
     from mapreel.core.local import LocalContext, wait_calmly, work_in_background
@@ -133,7 +133,7 @@ def _without_folders(word: str) -> str:
     return Path(word).name if Path(word).is_absolute() else word
 
 
-def _check_paths(data: list[Path], out: Path) -> None:
+def check_paths(data: list[Path], out: Path) -> None:
     """Before torch is loaded. Raises MissingInputError, UsageError."""
     for folder in data:
         if not folder.exists():

@@ -19,6 +19,7 @@ from torch import Tensor
 from mapreel.core.contract.errors import DamagedModelError, MissingModelError, ModelMismatchError
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.vid2vid.config import FORMAT_NAME, FORMAT_VERSION, GeneratorConfig, config_from_dict
+from mapreel.core.vid2vid.filler import Filler, filler_config
 from mapreel.core.vid2vid.inputs import ClassTable
 from mapreel.core.vid2vid.looks import SAMPLES, Looks
 from mapreel.core.vid2vid.models import COMPOSITE, UNET, find_model
@@ -26,6 +27,8 @@ from mapreel.core.vid2vid.network import Generator
 
 T = TypeVar("T")
 LARGEST_MODEL_BYTES = 4 << 30
+FILLER = "fill."
+"""What the names of a filler's tensors begin with."""
 _LOOKS = ("looks.mean", "looks.samples", "looks.counts")
 
 
@@ -40,6 +43,7 @@ class Model:
     licence: str
     sha256: str
     """Of the file the weights were read from."""
+    filler: Filler | None = None
 
     @property
     def config(self) -> GeneratorConfig:
@@ -85,14 +89,27 @@ class ModelFile:
         return _looks(self.tensors, classes, self.path)
 
     def load_into(self, network: torch.nn.Module) -> None:
-        """Give a network its weights, strictly; the looks are the only further tensors there may be.
+        """Give a network its weights, strictly; looks and a filler are the only further tensors there may be.
 
         Raises DamagedModelError.
         """
         load_strictly(network, {k[4:]: v.float() for k, v in self.tensors.items() if k.startswith("net.")}, self.path)
-        unknown = sorted(k for k in self.tensors if not k.startswith("net.") and k not in _LOOKS)
+        unknown = sorted(k for k in self.tensors if not k.startswith(("net.", FILLER)) and k not in _LOOKS)
         if unknown:
             raise _damaged(self.path, f"it holds tensors nobody asked for ({', '.join(unknown[:3])})")
+
+    def filler(self, classes: int) -> Filler | None:
+        """Its filler, None for a model without one. Raises DamagedModelError."""
+        tensors = {k.removeprefix(FILLER): v.float() for k, v in self.tensors.items() if k.startswith(FILLER)}
+        if not tensors and "filler" not in self.header:
+            return None
+        config = filler_config(_json(self.header, "filler", dict, self.path), file=str(self.path))
+        if config.classes != classes:
+            raise _damaged(self.path, "its filler does not fit its classes")
+        with torch.device("meta"):
+            filler = Filler(config)
+        load_strictly(filler, tensors, self.path)
+        return filler.eval()
 
 
 def open_model(name: str) -> ModelFile:
@@ -135,8 +152,8 @@ def load_model(name: str) -> Model:
     with torch.device("meta"):  # no memory is taken before the shapes are compared: the config may lie about its size
         generator = Generator(config)
     file.load_into(generator)
-    looks, table = file.looks(config.classes), file.classes(config.classes)
-    return Model(file.name, generator.eval(), table, looks, file.header.get("licence", ""), file.sha256)
+    looks, table, filler = file.looks(config.classes), file.classes(config.classes), file.filler(config.classes)
+    return Model(file.name, generator.eval(), table, looks, file.header.get("licence", ""), file.sha256, filler)
 
 
 def save_model(

@@ -25,7 +25,8 @@ from mapreel.core.contract.requests import DraftRequest, Quality, Request
 from mapreel.core.device import pick_device
 from mapreel.core.media.warping import agreement, fill_from_same, invert, warp_picture
 from mapreel.core.vid2vid.checkpoint import load_model
-from mapreel.core.vid2vid.compensation import Picture, motion_to
+from mapreel.core.vid2vid.compensation import Picture, motion_to, one_sided
+from mapreel.core.vid2vid.filler import Carried
 from mapreel.core.vid2vid.keyframes import LARGEST_LOSS, LONGEST_GAP
 from mapreel.core.vid2vid.models import find_model
 from mapreel.core.vid2vid.reference import LONGEST_CARRY
@@ -41,7 +42,7 @@ KEPT_VIEWS = 3
 """Shots whose maps and pictures stay in memory: the one that is worked on, and two to compare it with."""
 KEPT_SEGMENTS = 4
 KEPT_PICTURE_BYTES = 128 << 20
-"""Of one view: about 80 pictures of 512x256, 5 of 1920x1080."""
+"""Of one view: about 68 pictures of 512x256, 4 of 1920x1080."""
 KEPT_STAMPS = 512
 WATCHED_FRAMES = 12
 """A map that changes this far from the frame asked for no longer shows in it: keys are carried and remembered over at
@@ -53,6 +54,7 @@ class Drawn:
     """A frame that was drawn. Only keys (made by the network) lend their pixels to others."""
 
     picture: Picture  # [H, W, 3] -1..1
+    pixels: NDArray[np.uint8]  # [H, W, 3] sRGB, what is shown: the picture gone over by the filler
     is_key: bool
     source: int | None  # frame number that it was carried from or that was its memory
     quick: bool = False  # made at half resolution, or carried from such a one
@@ -86,7 +88,7 @@ class DraftStudio:
         renderer, loading_s = self._renderer(request.model)
         view = self._view(renderer, request)
         drawn, again = view.draw(request.frame, quick=request.quick)
-        pixels = to_pixels(drawn.picture)
+        pixels = drawn.pixels
         facts = {
             "number": request.frame,
             "width": pixels.shape[1],
@@ -146,7 +148,7 @@ class View:
         drawn = self._drawn(shot, _place(shot, number), quick=quick)
         self._pictures[number] = drawn
         self._pictures.move_to_end(number)
-        most = max(2, KEPT_PICTURE_BYTES // drawn.picture.nbytes)
+        most = max(2, KEPT_PICTURE_BYTES // (drawn.picture.nbytes + drawn.pixels.nbytes))
         while len(self._pictures) > most:
             self._pictures.popitem(last=False)
         return drawn, False
@@ -156,22 +158,24 @@ class View:
         near = [] if fixed else self._neighbours(shot, index, quick=quick)
         if self._request.quality is not Quality.FULL:
             for key in near:
-                picture = self._carried(shot, index, key)
-                if picture is not None:
+                carried = self._carried(shot, index, key)
+                if carried is not None:
                     number = shot.timeline.numbers[key]
-                    return Drawn(picture, False, number, self._pictures[number].quick)
+                    pixels = self._renderer.finished(shot.maps(index), carried)
+                    return Drawn(carried.picture, pixels, False, number, self._pictures[number].quick)
         self._watch(shot, index, index)
         small = _halved(shot) if quick and shot.references is None and shot.maps(index).drawing is None else None
         if small is not None:
-            return Drawn(_enlarged(self._renderer.render_frame(small, index, None)[0], shot, index), True, None, True)
+            large = _enlarged(self._renderer.render_frame(small, index, None)[0], shot, index)
+            return Drawn(large, to_pixels(large), True, None, True)
         earlier = [key for key in near if key < index and not self._pictures[shot.timeline.numbers[key]].quick]
         memory = self._memory(shot, earlier[0]) if earlier else None
         self._watch(shot, index, memory.index if memory else index)
         for reference in shot.references.indices if shot.references else ():
             self._watch(shot, reference, index if abs(reference - index) <= LONGEST_CARRY else reference)
         picture, after = self._renderer.render_frame(shot, index, memory)
-        numbers = shot.timeline.numbers
-        return Drawn(picture, True, numbers[memory.index] if memory else None, False, after.trail, numbers)
+        numbers, pixels = shot.timeline.numbers, self._renderer.delivered(shot, index, picture)
+        return Drawn(picture, pixels, True, numbers[memory.index] if memory else None, False, after.trail, numbers)
 
     def _neighbours(self, shot: Shot, index: int, *, quick: bool) -> list[int]:
         """Timeline indices of the nearest drawn key before and of the nearest after, the nearer one first."""
@@ -191,7 +195,7 @@ class View:
         drawn = self._pictures[shot.timeline.numbers[near]]
         return Memory(near, drawn.picture, drawn.trail if drawn.numbers == shot.timeline.numbers else None)
 
-    def _carried(self, shot: Shot, index: int, key: int) -> Picture | None:
+    def _carried(self, shot: Shot, index: int, key: int) -> Carried | None:
         """The frame from a key frame before or after it alone; None when a key frame of its own is due."""
         if abs(index - key) >= LONGEST_GAP:
             return None
@@ -206,7 +210,7 @@ class View:
         if 1.0 - float(valid.mean()) > LARGEST_LOSS:
             return None
         picture = self._pictures[shot.timeline.numbers[key]].picture
-        return fill_from_same(warp_picture(picture, motion), valid, ids[0])
+        return one_sided(warp_picture(picture, motion), valid, ids[0], index - key)
 
     # --- maps on disk ---------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,9 +18,15 @@ from mapreel.core.device import thread_count
 Finished = tuple[int, NDArray[np.uint8], bool]  # frame number, pixels [H, W, 3], whether it is a key
 
 
-def worker_pool() -> ThreadPoolExecutor:
-    """Threads for what is done beside the network: half of the cores."""
-    return ThreadPoolExecutor(max(1, thread_count() // 2), thread_name_prefix="beside")
+@contextmanager
+def worker_pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads for what is done beside the network, half of the cores; each computes on its own core alone."""
+    threads, size = torch.get_num_threads(), max(1, thread_count() // 2)
+    with ThreadPoolExecutor(size, "beside", partial(torch.set_num_threads, 1)) as pool:
+        try:
+            yield pool
+        finally:
+            torch.set_num_threads(threads)  # a thread that sets its own count also sets that of later threads
 
 
 @contextmanager

@@ -26,7 +26,12 @@ _REORDER, _CONVOLVE, _CONVOLVE_INTO = (
 
 def can_prepare(generator: nn.Module, device: torch.device) -> bool:
     """True where `PreparedGenerator` runs: a generator of ours, a processor with bfloat16, a torch with oneDNN."""
-    if type(generator) is not Generator or device.type != "cpu" or not has_fast_bfloat16(device):
+    return type(generator) is Generator and can_run_prepared(device)
+
+
+def can_run_prepared(device: torch.device) -> bool:
+    """True for a processor with bfloat16 and a torch with oneDNN."""
+    if device.type != "cpu" or not has_fast_bfloat16(device):
         return False
     return torch.backends.mkldnn.is_available() and all(map(_has_onednn, (_REORDER, _CONVOLVE, _CONVOLVE_INTO)))  # type: ignore[no-untyped-call]
 
@@ -39,7 +44,7 @@ def _has_onednn(name: str) -> bool:
     return hasattr(torch.ops.mkldnn, name)
 
 
-class _Conv:
+class Convolution:
     """A convolution in bfloat16 with its weights in oneDNN's order."""
 
     def __init__(self, conv: nn.Conv2d, weight: Tensor | None = None, bias: Tensor | None = None) -> None:
@@ -80,7 +85,11 @@ class _Block:
     """`ResidualBlock`, overwriting its input."""
 
     def __init__(self, block: ResidualBlock) -> None:
-        self._norm, self._first, self._second = _Norm(block.norm.norm), _Conv(block.conv1), _Conv(block.conv2)
+        self._norm, self._first, self._second = (
+            _Norm(block.norm.norm),
+            Convolution(block.conv1),
+            Convolution(block.conv2),
+        )
 
     def __call__(self, x: Tensor) -> Tensor:  # [1, C, h, w] -> same memory
         return self._second.added_to(self._first(self._norm(x), gelu=True), x)
@@ -94,7 +103,7 @@ class _Modulation:
         scale, shift = conv.weight.detach().chunk(2)
         assert conv.bias is not None
         scale_bias, shift_bias = conv.bias.detach().chunk(2)
-        self._scale, self._shift = _Conv(conv, scale, scale_bias + 1.0), _Conv(conv, shift, shift_bias)
+        self._scale, self._shift = Convolution(conv, scale, scale_bias + 1.0), Convolution(conv, shift, shift_bias)
 
     def __call__(self, x: Tensor, labels: Tensor) -> Tensor:  # [1, C, h, w], [1, L, h, w] -> [1, C, h, w]
         return self._shift(labels).addcmul_(self._norm(x), self._scale(labels))
@@ -104,7 +113,7 @@ class _Up:
     """`UpLevel`."""
 
     def __init__(self, up: UpLevel) -> None:
-        self._mix, self._modulate = _Conv(up.mix), _Modulation(up.modulate)
+        self._mix, self._modulate = Convolution(up.mix), _Modulation(up.modulate)
         self._blocks = [_Block(block) for block in up.blocks if isinstance(block, ResidualBlock)]
 
     def __call__(self, x: Tensor, skip: Tensor, labels: Tensor) -> Tensor:
@@ -119,17 +128,17 @@ class _Head:
     """`FineHead` with tanh: the keep channel is halved, for sigmoid(z) = (1 + tanh(z / 2)) / 2."""
 
     def __init__(self, head: FineHead, keeps: bool) -> None:
-        self._norm, self._fine = _Norm(head.norm.norm), _Conv(head.fine)
+        self._norm, self._fine = _Norm(head.norm.norm), Convolution(head.fine)
         spread, out = head.spread, head.out
         assert spread.bias is not None
         assert out.bias is not None
         self._own = spread.out_channels // 4
         order = torch.arange(4 * self._own).reshape(self._own, 4).T.reshape(-1)  # a pixel's channels side by side
-        self._spread = _Conv(spread, spread.weight[order], spread.bias[order])
+        self._spread = Convolution(spread, spread.weight[order], spread.bias[order])
         weight, bias = out.weight.detach().clone(), out.bias.detach().clone()
         if keeps:
             weight[3], bias[3] = weight[3] / 2, (bias[3] - 1.0) / 2
-        self._out = _Conv(out, weight, bias)
+        self._out = Convolution(out, weight, bias)
 
     def __call__(self, x: Tensor, fine: Tensor) -> Tensor:
         """[1, C, H/2, W/2] and `fine` [H, W, own + F], whose first channels are written -> [H, W, 3 or 4] float."""
@@ -148,8 +157,8 @@ class PreparedGenerator:
     def __init__(self, generator: Generator) -> None:
         config = self.config = generator.config
         order = torch.arange(4 * config.input_channels).reshape(config.input_channels, 4).T.reshape(-1)
-        self._stem = _Conv(generator.stem, generator.stem.weight[:, order])
-        self._downs = [(_Conv(level.down), _Block(level.block)) for level in generator.downs]  # type: ignore[arg-type]
+        self._stem = Convolution(generator.stem, generator.stem.weight[:, order])
+        self._downs = [(Convolution(level.down), _Block(level.block)) for level in generator.downs]  # type: ignore[arg-type]
         self._trunk = [_Block(block) for block in generator.trunk if isinstance(block, ResidualBlock)]
         self._ups = [_Up(up) for up in generator.ups if isinstance(up, UpLevel)]
         self._head = _Head(generator.head, config.previous)

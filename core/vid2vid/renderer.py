@@ -24,6 +24,7 @@ from mapreel.core.media.labels import instance_edges
 from mapreel.core.media.warping import agreement, warp_picture
 from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.compensation import Motion, Picture, carried_from, motion_to, start_in_betweens
+from mapreel.core.vid2vid.filler import Carried, Filling
 from mapreel.core.vid2vid.inputs import encode_frame, picture_to_tensor, tensor_to_picture
 from mapreel.core.vid2vid.keyframes import LONGEST_GAP, next_key
 from mapreel.core.vid2vid.pipeline import Finished, Finishing, leave_a_core, worker_pool
@@ -68,6 +69,7 @@ class Renderer:
         generator = model.generator.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._generator = PreparedGenerator(generator) if can_prepare(generator, device) else generator
         self.windows = Windows(self._generator, model.config.stride_px)
+        self._filling = Filling(model.filler, device) if model.filler is not None else None
 
     @property
     def notes(self) -> list[str]:
@@ -82,7 +84,7 @@ class Renderer:
         Returns:
             The frame [H, W, 3] float32 sRGB in -1..1, and the memory for the frame after.
         """
-        if shot.references is not None and index in shot.references.indices:
+        if shot.references is not None and _is_given(shot, index):
             picture = shot.references.picture(index)
             return picture, Memory(index, picture, at_reference(index, shot.size_px))
         maps = shot.maps(index)
@@ -104,7 +106,7 @@ class Renderer:
         config, size_px = self.model.config, maps.classes.shape
         carried = seen.picture if seen else np.zeros((*size_px, 3), np.float32)
         valid = seen.valid if seen else np.zeros(size_px, np.bool_)
-        edges = instance_edges(maps.instances) if config.edges and maps.instances is not None else None
+        edges = self._edges(maps)
         looks, trust = None, None
         if config.looks or config.trust:
             looks, trust = paint_frame(self.model.looks, colours, maps.classes, maps.instances)
@@ -122,6 +124,19 @@ class Renderer:
         with fast_precision(self.device):
             output = self.windows(*ready)
         return tensor_to_picture(output[..., :h, :w].cpu())
+
+    def finished(self, maps: FrameMaps, carried: Carried) -> NDArray[np.uint8]:
+        """What is delivered of a frame, gone over by the model's filler if it has one: [H, W, 3] sRGB."""
+        if self._filling is None:
+            return to_pixels(carried.picture)
+        return to_pixels(self._filling(carried, maps.classes, self._edges(maps)))
+
+    def delivered(self, shot: Shot, index: int, picture: Picture) -> NDArray[np.uint8]:
+        """The frame at `index`, made by the network; a reference frame stays as it is."""
+        return self._made(0, shot.maps(index), picture, given=_is_given(shot, index))[1]
+
+    def _edges(self, maps: FrameMaps) -> NDArray[np.bool_] | None:
+        return instance_edges(maps.instances) if self.model.config.edges and maps.instances is not None else None
 
     # --- qualities ----------------------------------------------------------------------------------------------
 
@@ -152,7 +167,7 @@ class Renderer:
             if share > 0:
                 other, following = self.render_frame(shot, index, following)
                 picture = picture + np.float32(share) * (other - picture)
-            yield RenderedFrame(shot.timeline.numbers[index], to_pixels(picture), True)
+            yield RenderedFrame(shot.timeline.numbers[index], self.delivered(shot, index, picture), True)
         return following
 
     def _fast(self, shot: Shot, segment: Segment) -> Iterator[RenderedFrame]:
@@ -165,18 +180,19 @@ class Renderer:
         with worker_pool() as pool:
             try:
                 key, picture, memory = segment.start, *self._key(shot, segment.start, None)
-                yield RenderedFrame(numbers[key], to_pixels(picture), True)
+                yield RenderedFrame(numbers[key], self.delivered(shot, key, picture), True)
                 while key < last:
-                    due = _due(shot, key, last)
+                    due = key_after(shot, key, last)
                     shot.read_ahead(range(due + 1, min(due + LONGEST_GAP, last) + 1), pool)
                     following, memory = self._key(shot, due, memory if due < segment.end else None)
                     before = len(finishing)
                     for work in start_in_betweens(shot, (key, picture), (due, following), _steps(shot, key, due), pool):
                         key += 1
-                        finishing.add(pool.submit(_finished, numbers[key], work))
+                        finishing.add(pool.submit(self._between, numbers[key], shot.maps(key), work))
                     key, picture = due, following
                     if key < segment.end:
-                        finishing.add_done((numbers[key], to_pixels(picture), True))
+                        given = _is_given(shot, key)
+                        finishing.add(pool.submit(self._made, numbers[key], shot.maps(key), picture, given=given))
                     yield from starmap(RenderedFrame, finishing.take(before))
             except MapreelError:
                 yield from starmap(
@@ -184,6 +200,12 @@ class Renderer:
                 )  # what was made before the error is not lost
                 raise
             yield from starmap(RenderedFrame, finishing.take(len(finishing)))
+
+    def _between(self, number: int, maps: FrameMaps, carried: Future[Carried]) -> Finished:
+        return number, self.finished(maps, carried.result()), False
+
+    def _made(self, number: int, maps: FrameMaps, picture: Picture, *, given: bool) -> Finished:
+        return number, to_pixels(picture) if given else self.finished(maps, Carried.of_key(picture)), True
 
     def _key(self, shot: Shot, index: int, memory: Memory | None) -> tuple[Picture, Memory]:
         with leave_a_core(self.device):
@@ -195,25 +217,26 @@ class Renderer:
         key, memory = segment.start, None
         while key < segment.end:
             picture, memory = self.render_frame(shot, key, memory)
-            yield RenderedFrame(numbers[key], to_pixels(picture), True)
-            due = _due(shot, key, last) if key < last else segment.end
+            yield RenderedFrame(numbers[key], self.delivered(shot, key, picture), True)
+            due = key_after(shot, key, last) if key < last else segment.end
             for index in range(key + 1, due):
-                yield RenderedFrame(numbers[index], to_pixels(carried_from(shot, index, key, picture)), False)
+                pixels = self.finished(shot.maps(index), carried_from(shot, index, key, picture))
+                yield RenderedFrame(numbers[index], pixels, False)
             key = due
 
 
-def _due(shot: Shot, key: int, last: int) -> int:
+def key_after(shot: Shot, key: int, last: int) -> int:
     """The key frame after `key`, at most `last`: chosen from the maps, or a reference that comes before."""
     return next_key(shot, key, shot.references.next_after(key, last) if shot.references else last)
+
+
+def _is_given(shot: Shot, index: int) -> bool:
+    return shot.references is not None and index in shot.references.indices
 
 
 def _steps(shot: Shot, first: int, last: int) -> list[Motion]:
     """Motion of every frame after `first` up to `last` towards the one before it."""
     return [shot.motion_between(shot.maps(i - 1), shot.maps(i)) for i in range(first + 1, last + 1)]
-
-
-def _finished(number: int, between: Future[Picture]) -> Finished:
-    return number, to_pixels(between.result()), False
 
 
 def to_pixels(picture: Picture) -> NDArray[np.uint8]:

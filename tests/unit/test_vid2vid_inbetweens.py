@@ -56,11 +56,11 @@ def test_in_betweens_follow_zoom_and_pan_in_their_order(shot: Any) -> None:
     with ThreadPoolExecutor(2) as pool:
         made = in_betweens(shot, (0, _picture(0)), (last, _picture(last)), pool)
     assert len(made) == last - 1
-    for frame, picture in enumerate(made, start=1):
+    for frame, carried in enumerate(made, start=1):
         still = _error(_picture(0), frame)
-        assert _error(picture, frame) < 0.02 < still / 4
+        assert _error(carried.picture, frame) < 0.02 < still / 4
 
 
 def test_drafts_follow_zoom_and_pan_in_their_order(shot: Any) -> None:
     for frame in range(1, len(ZOOMS)):
-        assert _error(carried_from(shot, frame, 0, _picture(0)), frame) < 0.02
+        assert _error(carried_from(shot, frame, 0, _picture(0)).picture, frame) < 0.02

@@ -149,7 +149,7 @@ def test_in_betweens_come_out_close_to_the_truth(street, opened, last):
         made = in_betweens(shot, (0, truth[0]), (last, truth[last]), pool)
     assert len(made) == last - 1
     for index, carried in enumerate(made, start=1):
-        error = np.abs(carried - truth[index])
+        error = np.abs(carried.picture - truth[index])
         still = min(np.abs(truth[0] - truth[index]).mean(), np.abs(truth[last] - truth[index]).mean())
         assert error.mean() < 0.02
         assert error.mean() < 0.12 * still
@@ -168,8 +168,11 @@ def test_both_keys_count_by_their_nearness(street, opened, scene):
     with ThreadPoolExecutor(1) as pool:
         made = in_betweens(shot, (0, np.zeros(shape, np.float32)), (4, np.ones(shape, np.float32)), pool)
     for index, carried in enumerate(made, start=1):
-        sky = carried[2:14, 8:-8]
-        assert np.allclose(sky, index / 4, atol=1e-4)
+        sky = (slice(2, 14), slice(8, -8))
+        assert np.allclose(carried.picture[sky], index / 4, atol=1e-4)
+        assert (carried.keys[sky] == 2).all()
+        assert np.allclose(carried.differ[sky], 1.0)
+        assert carried.nearness == 2 * min(index, 4 - index) / 4
 
 
 def test_a_colour_never_crosses_into_another_class(street, opened, scene):
@@ -185,16 +188,16 @@ def test_a_colour_never_crosses_into_another_class(street, opened, scene):
     with ThreadPoolExecutor(1) as pool:
         made = in_betweens(shot, (0, painted(0)), (5, painted(5)), pool)
     for index, carried in enumerate(made, start=1):
-        crossed = np.abs(carried - painted(index)).max(axis=2) > 1e-3
+        crossed = np.abs(carried.picture - painted(index)).max(axis=2) > 1e-3
         assert crossed.mean() < 0.008
         assert not (crossed[:, 1:] & crossed[:, :-1]).any()
-        assert np.array_equal(carried_from(shot, index, 0, painted(0)), painted(index))
+        assert np.array_equal(carried_from(shot, index, 0, painted(0)).picture, painted(index))
 
 
 def test_a_frame_carried_from_one_key_is_close_as_well(street, opened):
     shot = opened(street)
     truth = [picture(street / "color" / f"{1001 + i}.png") for i in range(4)]
-    carried = carried_from(shot, 3, 0, truth[0])
+    carried = carried_from(shot, 3, 0, truth[0]).picture
     assert np.median(np.abs(carried - truth[3])) < 0.004
     assert np.abs(carried - truth[3]).mean() < 0.1 * np.abs(truth[0] - truth[3]).mean()
 
