@@ -115,13 +115,15 @@ bpy.ops.wm.save_userpref()
 print("mapreel: in Blender", bpy.app.version_string)
 """
 OUT_OF_BLENDER = """
-import bpy
+import addon_utils, os, shutil, bpy
 if bpy.app.version >= (4, 2, 0):
     repos = [repo.module for repo in bpy.context.preferences.extensions.repos]
     bpy.ops.extensions.package_uninstall(repo_index=repos.index("user_default"), pkg_id="mapreel_blender")
 else:
+    folders = [os.path.dirname(m.__file__) for m in addon_utils.modules() if m.__name__ == "mapreel_blender"]
     bpy.ops.preferences.addon_disable(module="mapreel_blender")
-    bpy.ops.preferences.addon_remove(module="mapreel_blender")
+    for folder in folders:  # the operator for it needs a window
+        shutil.rmtree(folder)
 bpy.ops.wm.save_userpref()
 print("mapreel: out of Blender", bpy.app.version_string)
 """

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from mapreel import install
+from mapreel.plugin import packaging
 from mapreel.requirements import bundling
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -439,3 +440,28 @@ def test_a_read_only_checkout(checkout: Path) -> None:
     assert sorted(path.relative_to(checkout) for path in checkout.rglob("*")) == before
     said = subprocess.run([prefix / "bin" / "mapreel"], capture_output=True, text=True, check=False)
     assert said.stdout.startswith("mapreel of ")
+
+
+@pytest.mark.skipif(not shutil.which("blender"), reason="no Blender with a program of its own here")
+def test_into_blender_and_out_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("BLENDER_USER_RESOURCES", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    archive = packaging.build_blender("1.2.3", tmp_path / "dist")
+    blender = Path(str(shutil.which("blender")))
+    assert install.ask_blender(blender, install.INTO_BLENDER, str(archive), sys.executable).startswith("in Blender ")
+    assert list(tmp_path.rglob("mapreel_contract"))
+    assert install.ask_blender(blender, install.OUT_OF_BLENDER).startswith("out of Blender ")
+    assert not list(tmp_path.rglob("*mapreel*/*"))
+
+
+def test_a_program_that_is_no_blender(tmp_path: Path) -> None:
+    fake = tmp_path / "blender"
+    fake.write_text("#!/bin/sh\necho Error: what is a bpy\nexit 3\n", encoding="utf-8")
+    fake.chmod(0o755)
+    with pytest.raises(install.Stop, match=r"refused \(Error: what is a bpy\): is it 3\.4 or newer"):
+        install.ask_blender(fake, install.INTO_BLENDER, "x.zip", "python")
+    with pytest.raises(install.Stop, match="does not answer"):
+        install.ask_blender(tmp_path / "none", install.INTO_BLENDER)
+    assert install.main(["host", "nuke"]) == 2
+    assert install.main(["host", "blender", "--blender", str(tmp_path / "none")]) == 2
