@@ -19,6 +19,7 @@ from mapreel.core.media.files import (
     check_size,
     check_suffix,
     damaged,
+    file_bytes,
     limit_openimageio,
     oiio_message,
     read_head,
@@ -140,7 +141,7 @@ def check_exr(spec: oiio.ImageSpec, path: Path, frame: int | None, remedy: str) 
     """Refuses a part that is deep or claims more than we take, from its header alone; errors as in read_exr."""
     raw_bytes = spec.width * spec.height * spec.pixel_bytes(True)
     channels = spec.nchannels
-    payload = path.stat().st_size
+    payload = file_bytes(path, frame)
     check_size(path, frame, spec.width, spec.height, raw_bytes=raw_bytes, channels=channels, payload_bytes=payload)
     # The display window may be large around a tiny data window, as renderers write empty mattes: that is no lie.
     check_size(path, frame, spec.full_width, spec.full_height, raw_bytes=0, channels=channels, payload_bytes=payload)

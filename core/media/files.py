@@ -127,6 +127,14 @@ def read_head(path: Path, count: int, frame: int | None = None) -> bytes:
     return head or read_file(path, frame)
 
 
+def file_bytes(path: Path, frame: int | None = None) -> int:
+    """How large a file is; one that has vanished meanwhile raises as in read_file."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return len(read_file(path, frame))
+
+
 def damaged(path: Path, frame: int | None, how: str, detail: str = "") -> DamagedFileError:
     """The error for a file that is broken or lies about itself; `how` completes the sentence after the file's name."""
     return DamagedFileError(

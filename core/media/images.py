@@ -15,6 +15,7 @@ from mapreel.core.media.files import (
     check_size,
     check_suffix,
     damaged,
+    file_bytes,
     kind_of,
     limit_openimageio,
     oiio_message,
@@ -110,7 +111,6 @@ def _find_color(channels: tuple[str, ...], path: Path, frame: int | None) -> tup
     raise unsupported(path, frame, f"has the channels {listed} and no R, G, B", "save it with the channels R, G and B")
 
 
-@read_apart
 def picture_size(path: Path, *, frame: int | None = None) -> tuple[int, int]:
     """Height and width of a PNG, JPEG or EXR (its display window) from its header alone.
 
@@ -121,10 +121,16 @@ def picture_size(path: Path, *, frame: int | None = None) -> tuple[int, int]:
     kind = kind_of(head)
     if kind == "png":
         header = parse_header(head, path, frame)
-        payload = path.stat().st_size
+        payload = file_bytes(path, frame)
         size = (header.width, header.height)
         check_size(path, frame, *size, raw_bytes=header.raw_bytes, channels=header.samples, payload_bytes=payload)
-        return header.height, header.width
+        return header.height, header.width  # 33 bytes: no library looked at them
+    return _other_size(path, frame)
+
+
+@read_apart
+def _other_size(path: Path, frame: int | None) -> tuple[int, int]:
+    kind = kind_of(read_head(path, HEADER_BYTES, frame))
     if kind == "exr":
         return exr_size(path, frame)
     if kind == "jpeg":
@@ -158,7 +164,7 @@ def _open_picture(path: Path, frame: int | None) -> tuple[oiio.ImageInput, oiio.
         raise damaged(path, frame, "has a header that cannot be read", oiio_message())
     spec = source.spec()
     raw = spec.width * spec.height * spec.nchannels * spec.format.size()
-    payload = path.stat().st_size
+    payload = file_bytes(path, frame)
     try:
         check_size(path, frame, spec.width, spec.height, raw_bytes=raw, channels=spec.nchannels, payload_bytes=payload)
     except BaseException:

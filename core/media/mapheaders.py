@@ -15,11 +15,17 @@ from mapreel.core.media.tiffids import tiff_header
 Form = tuple[str, ...]
 
 
-@read_apart
 def map_header(path: Path, frame: int | None = None) -> tuple[tuple[int, int], Form]:
     """Height and width, and what tells kinds of maps apart (colour type, channels). Raises as `picture_size`."""
     head = read_head(path, HEADER_BYTES, frame)
-    kind = kind_of(head)
+    if kind_of(head) == "png":  # 33 bytes: no library looks at them
+        return picture_size(path, frame=frame), ("png", parse_header(head, path, frame).color.name)
+    return _other_header(path, frame)
+
+
+@read_apart
+def _other_header(path: Path, frame: int | None) -> tuple[tuple[int, int], Form]:
+    kind = kind_of(read_head(path, HEADER_BYTES, frame))
     if kind == "tiff":
         data = read_file(path, frame)
         header = tiff_header(data, path, frame)
@@ -30,6 +36,4 @@ def map_header(path: Path, frame: int | None = None) -> tuple[tuple[int, int], F
     if kind == "exr":
         layout = exr_layout(path, frame)
         return layout.size, ("exr", *(channel.name for channel in layout.channels))
-    size = picture_size(path, frame=frame)
-    color = parse_header(head, path, frame).color.name if kind == "png" else ""
-    return size, (kind, color)
+    return picture_size(path, frame=frame), (kind, "")
