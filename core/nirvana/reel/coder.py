@@ -51,7 +51,10 @@ class Coder(nn.Module):
         return torch.exp(self.gain.view(1, -1, 1, 1) + self.gain_slope.view(1, -1, 1, 1) * quality * LOG_RATE_SPREAD)
 
     def latent_bits(self, symbols: Tensor, values: Tensor, quality: Tensor, shift: Tensor | float = 0.0) -> Tensor:
-        """Bits of each frame's latents [N]: contexts see `symbols`, `values` are priced; shift: on the log scales."""
+        """Bits of each frame's latents [N]: contexts see `symbols`, `values` are priced ([K, N, …]: K times).
+
+        shift: on the log scales.
+        """
         return _bits(self.context, symbols, None, values, quality, shift)
 
     def motion_bits(
@@ -68,7 +71,7 @@ def _bits(
 ) -> Tensor:
     mean, log_scale = context(symbols, coarser, quality)
     scale = (log_scale + shift).clamp(LOWEST_LOG_SCALE, HIGHEST_LOG_SCALE)
-    return symbol_bits(values, mean, scale).flatten(1).sum(dim=1)
+    return symbol_bits(values, mean, scale).sum(dim=(-3, -2, -1))
 
 
 def quality_of(rate_price: Tensor) -> Tensor:

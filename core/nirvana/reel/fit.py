@@ -15,17 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mapreel.core.nirvana.quantise import straight_through
+from mapreel.core.nirvana.reel.choose import SCALE_STEP, best_offsets, rounded_by_cost
 from mapreel.core.nirvana.reel.coder import quality_of
 from mapreel.core.nirvana.reel.config import (
     CHANNELS,
     CONTEXT_STEPS,
-    HIGHEST_LOG_SCALE,
     LOG_RATE_CENTRE,
     LOG_RATE_SPREAD,
-    LOWEST_LOG_SCALE,
     MOTION_CHANNELS,
     QUALITY_STEPS,
-    SCALES,
     padded,
 )
 from mapreel.core.nirvana.reel.hierarchy import BEFORE, Frame, hierarchy
@@ -53,9 +51,8 @@ from mapreel.core.nirvana.reel.rate import nearly_rounded
 from mapreel.core.nirvana.reel.weights import delta_step, weights_of
 
 MEASURED_EVERY = 4  # iterations
-_DEADZONE = 0.35  # of a symbol, in the first guess of frames with references
+_DEADZONE = 0.35  # of a symbol, where the choice of frames with references begins
 _LIKELY = 0.7  # of a symbol: what the analysis gives below it is seldom worth its bits
-_SCALE_STEP = (HIGHEST_LOG_SCALE - LOWEST_LOG_SCALE) / (SCALES - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,9 +131,7 @@ class GroupFit:
         }
         self.noise = torch.Generator(self.device).manual_seed(seed)
         self._first_guess()
-        self.offsets = {
-            name: torch.zeros(count, device=self.device, requires_grad=True) for name, count in offset_counts().items()
-        }
+        self.offsets = {name: value.requires_grad_() for name, value in self._best_offsets().items()}
         self._before_deltas = {
             name: torch.from_numpy(value.astype(np.float32)).to(self.device) for name, value in self.base.items()
         }
@@ -170,7 +165,9 @@ class GroupFit:
         return (False, True) if self.intra else (True,)
 
     def _guess_intra(self, wanted: Tensor, weights: dict[str, Tensor]) -> Tensor:
-        self.intra_values.copy_(self.coders[False].analysis(wanted, self.qualities[0]) * self.gains[False])
+        quality = self.qualities[0]
+        values = self.coders[False].analysis(wanted, quality) * self.gains[False]
+        self.intra_values.copy_(self._rounded(False, values, quality, self.gains[False], 0.0))
         return intra_pictures(weights, self.intra_values.round() / self.gains[False], self.qualities[0])
 
     def _guess_inter(self, frames: list[Frame], wanted: Tensor, stages: Stages, weights: dict[str, Tensor]) -> Tensor:
@@ -187,9 +184,31 @@ class GroupFit:
         motion = motion if known is None else motion + known
         stages.keep_motion(frames, motion)
         first, second = stages.references(frames, motion)
-        values = _shrunk(self.coders[True].analysis(wanted, quality, first, second) * gains, _DEADZONE)
+        values = self.coders[True].analysis(wanted, quality, first, second) * gains
+        values = self._rounded(True, values, quality, gains, _DEADZONE)
         self.inter_values[rows] = values
         return inter_pictures(weights, values.round() / gains, quality, first, second)
+
+    def _rounded(self, inter: bool, values: Tensor, quality: Tensor, gains: Tensor, deadzone: float) -> Tensor:
+        """Latents in symbols, near the whole numbers that cost least."""
+        norms = self.prior.weights(inter)["patch.weight"][:, :CHANNELS, 0, 0].square().sum(dim=0).to(self.device)
+        price = torch.exp(quality * LOG_RATE_SPREAD + LOG_RATE_CENTRE)
+        weights = norms.view(1, -1, 1, 1) * (STEPS**2 / 3) / (gains.square() * price)
+        return rounded_by_cost(self.coders[inter].context, values, self.priced_as[inter], weights, deadzone)
+
+    def _best_offsets(self) -> dict[str, Tensor]:
+        """Steps on scales that suit the symbols as they are."""
+        found = {name: torch.zeros(count, device=self.device) for name, count in offset_counts().items()}
+        for inter, name, values in ((False, "intra", self.intra_values), (True, "inter", self.inter_values)):
+            if len(values):
+                best = best_offsets(self.coders[inter].context, values.detach().round(), None, self.priced_as[inter])
+                found[name][: len(best)] = best
+        if len(self.inter_values):
+            fine, coarse = (values.detach().round() for values in self.motion_values)
+            contexts = self.coders[True].motion_contexts
+            found["motion"][:MOTION_CHANNELS] = best_offsets(contexts[0], fine, coarse, self.priced_as[True])
+            found["motion"][MOTION_CHANNELS:] = best_offsets(contexts[1], coarse, None, self.priced_as[True])
+        return found
 
     # -- fitting -------------------------------------------------------------------------------------------------
 
@@ -248,7 +267,7 @@ class GroupFit:
         return straight_through(values), nearly_rounded(values, sharpness, self.noise)
 
     def _shift(self, name: str) -> Tensor:
-        return straight_through(self.offsets[name]).view(1, -1, 1, 1) * _SCALE_STEP
+        return straight_through(self.offsets[name]).view(1, -1, 1, 1) * SCALE_STEP
 
     def _delta_bits(self) -> Tensor:
         """About what an adaptive Laplace distribution for each tensor costs."""
@@ -353,8 +372,3 @@ class Flows:
 def _grey(picture: Tensor) -> npt.NDArray[np.uint8]:
     steps = (picture.clamp(0, 1) * STEPS + 0.5).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(steps), cv2.COLOR_RGB2GRAY))
-
-
-def _shrunk(values: Tensor, by: float) -> Tensor:
-    """Values nearer to 0 by so much: a deadzone, since most symbols that just reach 1 are not worth their bits."""
-    return values.sign() * (values.abs() - by).clamp_min(0.0)

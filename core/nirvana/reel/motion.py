@@ -46,28 +46,34 @@ class _Search:
 
 
 def guess_motion(
-    flow: Tensor, known: Tensor | None, wanted: Tensor, references: tuple[Tensor, ...], price: Tensor
+    flow: Tensor,
+    known: Tensor | None,
+    wanted: Tensor,
+    references: tuple[Tensor, ...],
+    price: Tensor,
+    *,
+    thorough: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Symbols at 1/8 and 1/16 [N, 4, h, w] for motion to one or two references.
 
     flow: a first idea [N, 4, H, W] in px. known: what symbols are added to. wanted, references: [N, 3, H, W] in
-    0..1. price: of a bit [N, 1, 1, 1].
+    0..1. price: of a bit [N, 1, 1, 1]. thorough: look further than flow and neighbours.
     """
     with torch.no_grad():
         search = _Search(_grey(wanted), tuple(_grey(one) for one in references), price.view(-1, 1, 1))
         base = torch.zeros_like(flow) if known is None else known
-        coarse = _level(search, base, flow, 16)
+        coarse = _level(search, base, flow, 16, thorough)
         base = base + dense_motion(coarse, torch.zeros_like(F.avg_pool2d(flow, 8)))
-        fine = _level(search, base, flow, 8)
+        fine = _level(search, base, flow, 8, thorough)
         return fine, coarse
 
 
-def _level(search: _Search, base: Tensor, flow: Tensor, cell: int) -> Tensor:
+def _level(search: _Search, base: Tensor, flow: Tensor, cell: int, thorough: bool) -> Tensor:
     """Symbols [N, 4, h, w] of one grid that are added to the motion `base`."""
     found = torch.zeros_like(F.avg_pool2d(flow, cell))
     idea = (F.avg_pool2d(flow - base, cell) / MOTION_STEP_PX).round()
     slots = len(search.references)
-    for turn in range(2 if slots > 1 else 1):
+    for turn in range(2 if slots > 1 and thorough else 1):
         for slot in range(slots):
             pair = slice(2 * slot, 2 * slot + 2)
             others = None
@@ -78,8 +84,10 @@ def _level(search: _Search, base: Tensor, flow: Tensor, cell: int) -> Tensor:
             if turn == 0:
                 chosen.try_all([lambda _: idea[:, pair]])  # noqa: B023 - called at once
                 chosen.spread()
-                chosen.steps(_FAR)
-            chosen.spread()
+                if thorough:
+                    chosen.steps(_FAR)
+            if thorough:
+                chosen.spread()
             chosen.steps(_NEAR)
             found[:, pair] = chosen.values
     return found

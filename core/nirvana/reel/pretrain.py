@@ -34,9 +34,11 @@ from mapreel.core.nirvana.reel.prior import FORMAT, Prior, prior_tensors, read_p
 from mapreel.core.nirvana.reel.rate import nearly_rounded
 
 _log = logging.getLogger(__name__)
-_PRICES = (15.0, 2000.0)  # squared 8-bit steps of error for a bit a pixel
+_PRICES = (20.0, 2500.0)  # squared 8-bit steps of error for a bit a pixel
 _RATES = {"networks": 1.5e-3, "contexts": 2e-3}
 _WARM_UP = 150
+_FINER = (0.5, 2.0)  # logarithm of how much more a frame without references may pay for than those between
+_FINER_BETWEEN = (0.0, 0.375)
 _SHARPNESS = 4.0  # of the soft rounding of what is priced
 _STEADY = 0.55  # share of the time before the rates fall
 
@@ -67,9 +69,10 @@ class Pretraining:
         pictures, flows = (torch.from_numpy(x) for x in self.triples.batch(self.batch, self.side))
         low, high = (math.log(price) for price in _PRICES)
         price = torch.exp(low + (high - low) * torch.rand(self.batch))
-        errors, bits = self._code(pictures, flows, price)
+        prices = torch.stack([price * torch.exp(-finer) for finer in _finer(self.batch)])
+        errors, bits, whole = self._code(pictures, flows, price, prices)
         rates = torch.stack(bits) / self.side**2
-        loss = (torch.stack(errors) / price + rates).sum(0).mean()
+        loss = (torch.stack(errors) / prices + rates + torch.stack(whole) / self.side**2).sum(0).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.coders.parameters(), 5.0)
@@ -81,26 +84,33 @@ class Pretraining:
                 self.average[name].lerp_(value, 1 - keep)
         return [float(loss.detach()), *(float(e.detach().mean()) for e in errors), *rates.detach().mean(1).tolist()]
 
-    def _code(self, pictures: Tensor, flows: Tensor, price: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        quality = quality_of(price)
+    def _code(
+        self, pictures: Tensor, flows: Tensor, price: Tensor, prices: Tensor
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Errors, bits and bits of rounded symbols, each frame at its own price; prices [3, N]."""
+        shared, qualities = quality_of(price), [quality_of(one) for one in prices]
         first, second, middle = pictures.unbind(1)
-        intra, intra_bits = self._frame(0, first, quality)
+        intra, *intra_bits = self._frame(0, first, qualities[0], qualities[0])
         seen = intra.clamp(0, 1)
         to_one = torch.cat([flows[:, 0], torch.zeros_like(flows[:, 0])], dim=1)
-        motion, motion_bits = self._motion(to_one, None, second, (seen,), quality, price)
+        motion, motion_bits = self._motion(to_one, None, second, (seen,), shared, prices[1])
         place = moved(seen, motion[:, :2])
-        later, later_bits = self._frame(1, second, quality, place, place)
+        later, *later_bits = self._frame(1, second, qualities[1], shared, place, place)
         known = torch.cat([0.5 * motion[:, :2], -0.5 * motion[:, :2]], dim=1)
         both = seen, later.clamp(0, 1)
         to_both = torch.cat([flows[:, 1], flows[:, 2]], dim=1)
-        middle_motion, both_bits = self._motion(to_both, known, middle, both, quality, price)
+        middle_motion, both_bits = self._motion(to_both, known, middle, both, shared, prices[2])
         references = moved(both[0], middle_motion[:, :2]), moved(both[1], middle_motion[:, 2:])
-        between, between_bits = self._frame(1, middle, quality, *references)
+        between, *between_bits = self._frame(1, middle, qualities[2], shared, *references)
         made = ((intra, first), (later, second), (between, middle))
         errors = [(a - b).square().mean(dim=(1, 2, 3)) * STEPS**2 for a, b in made]
-        return errors, [intra_bits, later_bits + motion_bits, between_bits + both_bits]
+        bits = [intra_bits[0], later_bits[0] + motion_bits, between_bits[0] + both_bits]
+        return errors, bits, [intra_bits[1], later_bits[1], between_bits[1]]
 
-    def _frame(self, which: int, wanted: Tensor, quality: Tensor, *references: Tensor) -> tuple[Tensor, Tensor]:
+    def _frame(
+        self, which: int, wanted: Tensor, quality: Tensor, shared: Tensor, *references: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Picture, its bits, and bits of its rounded symbols, from which context models learn."""
         coder = self.coders[which]
         assert isinstance(coder, Coder)
         gains = coder.gains(quality)
@@ -108,11 +118,12 @@ class Pretraining:
             latents = coder.analysis(wanted, quality, *references)
         values = latents.float() * gains
         symbols = straight_through(values)
-        bits = coder.latent_bits(symbols, nearly_rounded(values, _SHARPNESS), quality)
+        priced = torch.stack([nearly_rounded(values, _SHARPNESS), symbols.detach()])
+        bits, whole = coder.latent_bits(symbols, priced, shared)
         show: Callable[..., Tensor] = inter_pictures if references else intra_pictures
         with torch.autocast("cpu", torch.bfloat16):
             made = show(coder.weights, symbols / gains, quality, *references)
-        return made.float(), bits
+        return made.float(), bits, whole
 
     def _motion(
         self,
@@ -126,7 +137,7 @@ class Pretraining:
         """Flow [N, 4, H, W] as it is decoded, and its bits."""
         coder = self.coders[1]
         assert isinstance(coder, Coder)
-        fine, coarse = guess_motion(flow, known, wanted, references, price.view(-1, 1, 1, 1))
+        fine, coarse = guess_motion(flow, known, wanted, references, price.view(-1, 1, 1, 1), thorough=False)
         bits = coder.motion_bits((fine, coarse), (fine, coarse), quality, (0.0, 0.0))
         own = dense_motion(coarse, fine)
         return own if known is None else own + known, bits
@@ -140,6 +151,13 @@ class Pretraining:
         assert isinstance(inter, Coder)
         tensors = {name: value.contiguous() for name, value in prior_tensors(intra, inter).items()}
         write_atomically(path, save(tensors, {"format": FORMAT, **notes}))
+
+
+def _finer(count: int) -> list[Tensor]:
+    """Logarithms by which the three frames of each triple are finer than the price says."""
+    low, high = _FINER
+    first = low + (high - low) * torch.rand(count)
+    return [first, first * (0.5 + 0.5 * torch.rand(count)), torch.tensor(_FINER_BETWEEN)[torch.randint(2, (count,))]]
 
 
 def train(path: Path, run: Pretraining, *, minutes: float, notes: dict[str, str]) -> None:
@@ -171,7 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the prior of the archive profile reel.")
     parser.add_argument("out", type=Path, help="the prior's file")
     parser.add_argument("--shot", type=Path, action="append", required=True, help="frames that follow each other")
-    parser.add_argument("--still", type=Path, action="append", default=[], help="pictures that do not")
+    parser.add_argument("--still", type=Path, action="append", default=[], help="pictures of one size that do not")
     parser.add_argument("--start", type=Path, help="a prior to go on from")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--batch", type=int, default=6)
@@ -181,9 +199,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.manual_seed(chosen.seed)
     torch.set_num_threads(chosen.threads)
-    stills = _pictures(chosen.still)
-    empty = np.empty((0, 1, 1, 3), np.uint8)
-    triples = Triples(_pictures(chosen.shot), np.concatenate(stills) if stills else empty, chosen.seed)
+    triples = Triples(_pictures(chosen.shot), _pictures(chosen.still), chosen.seed)
     start = read_prior(chosen.start) if chosen.start is not None else None
     run = Pretraining(triples, batch=chosen.batch, side=chosen.side, start=start)
     notes = {"batch": str(chosen.batch), "side": str(chosen.side), "seed": str(chosen.seed), "license": "CC0-1.0"}

@@ -14,14 +14,14 @@ Flows = npt.NDArray[np.float32]
 
 _DISTANCES = (2, 4, 8)
 _SHRINK = (1.0, 1.0, 1.4, 2.0)  # pictures made smaller show finer detail for each pixel
-_DRAWN, _STILL = 0.15, 0.3  # shares of triples that are drawn, and up to which they come from stills
+_DRAWN, _STILL = 0.12, 0.4  # shares of triples that are drawn, and up to which they come from stills
 
 
 class Triples:
     """Frames 0, d and d / 2 of something that moves, with the optical flow 1 -> 0, 2 -> 0 and 2 -> 1."""
 
-    def __init__(self, shots: Sequence[Pictures], stills: Pictures, seed: int) -> None:
-        self._shots, self._stills = list(shots), stills
+    def __init__(self, shots: Sequence[Pictures], stills: Sequence[Pictures], seed: int) -> None:
+        self._shots, self._stills = list(shots), list(stills)
         self._random = np.random.default_rng(seed)
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
@@ -46,7 +46,8 @@ class Triples:
         if kind < _DRAWN:
             return self._drawn(side, distance)
         still = kind < _STILL and len(self._stills) > 0
-        source = self._stills if still else self._shots[int(r.integers(len(self._shots)))]
+        sources = self._stills if still else self._shots
+        source = sources[int(r.integers(len(sources)))]
         height, width = source.shape[1:3]
         cut = min(height, width, int(side * r.choice(_SHRINK)))
         y, x = r.integers(0, height - cut + 1), r.integers(0, width - cut + 1)
@@ -62,11 +63,17 @@ class Triples:
         return np.stack(three)
 
     def _shifted(self, picture: Pictures, distance: int, corner: tuple[int, int], cut: int) -> list[Pictures]:
-        """A still picture under a camera that pans."""
+        """A still picture under a camera that pans, rolls and comes nearer."""
         speed = self._random.normal(0, 1, 2) * self._random.choice([0, 0.5, 1.5])
+        roll, nearer = self._random.normal(0, 0.003, 2) * self._random.choice([0, 1])
         moved = []
         for t in (0, distance, distance / 2):
-            move = np.array([[1, 0, -corner[1] - speed[0] * t], [0, 1, -corner[0] - speed[1] * t]], np.float32)
+            a, b, half = 1 + nearer * t, roll * t, cut / 2
+            at = (
+                np.array([[a, -b], [b, a]]) @ (-half - corner[1] - speed[0] * t, -half - corner[0] - speed[1] * t)
+                + half
+            )
+            move = np.array([[a, -b, at[0]], [b, a, at[1]]], np.float32)
             options = {"flags": cv2.INTER_CUBIC, "borderMode": cv2.BORDER_REFLECT}
             moved.append(np.asarray(cv2.warpAffine(picture, move, (cut, cut), **options), np.uint8))  # type: ignore[call-overload]
         return moved
