@@ -22,6 +22,7 @@ from mapreel.core.media.movies import MOVIE_SUFFIXES
 from mapreel.core.media.palettes import Palette, load_palette
 
 GLANCED = 3  # frames that a look before a render takes
+_ENOUGH = 6  # frames that tell how many specks are usual in a shot
 _TOLD_EARLY = frozenset({"scaled-ids", "lossy", "soft-edges", "resized-smooth", "unknown-id", "unknown-colour"})
 _WORST = 3  # places in time that a finding remembers for its picture
 _FEW_SPECKS, _SPECK_SHARE = 3, 0.0005  # renderings have specks of their own: at most 0.00027 of the pixels of a frame
@@ -210,7 +211,7 @@ def examine(
             tally.add_event(event)
     for event in window.finish():
         tally.add_event(event)
-    return tally.report(found, planned, known, time.perf_counter() - started)
+    return tally.report(found, planned, known, window.judged, time.perf_counter() - started)
 
 
 def glance(source: str | Path, *, palette: Palette | None = None, frames: FrameRange | None = None) -> str:
@@ -355,11 +356,18 @@ class _Tally:
         for frame in event.frames:
             self.add(problem, frame, 1, [event.box])
 
-    def report(self, found: FoundSequence, planned: tuple[int, ...], palette: Palette | None, seconds: float) -> Report:
+    def report(
+        self,
+        found: FoundSequence,
+        planned: tuple[int, ...],
+        palette: Palette | None,
+        judged: list[int],
+        seconds: float,
+    ) -> Report:
         """Everything put together, the worst problem first."""
         self._mixtures()
         self._enlarged_as_a_shot()
-        self._drop_few_specks()
+        self._drop_few_specks(judged)
         findings = tuple(self._finding(problem) for problem in Problem if self._counts.get(problem))
         sizes = Counter(self._shapes[Problem.MIXED_SIZES].values())
         width, _, height = sizes.most_common(1)[0][0].partition("x") if sizes else ("", "", "")
@@ -383,14 +391,15 @@ class _Tally:
                 if shape != usual:
                     self.add(problem, number, 1, note=f"{shape}, most are {usual}")
 
-    def _drop_few_specks(self) -> None:
+    def _drop_few_specks(self, judged: list[int]) -> None:
         """Specks are a finding where a frame has more of them than this shot's own detail makes."""
         counts = self._counts.get(Problem.SPECKS, {})
         if not counts:
             return
-        usual = float(np.percentile([counts.get(number, 0) for number in self.numbers], 75))
-        least = max(_FEW_SPECKS, min(_SPECK_SHARE * self._pixels, _FEW_SPECKS + 8 * usual))
-        self.speck_limit = least
+        least = max(_FEW_SPECKS, _SPECK_SHARE * self._pixels)
+        if len(judged) >= _ENOUGH:
+            usual = float(np.percentile([counts.get(number, 0) for number in judged], 75))
+            least = min(least, _FEW_SPECKS + 8 * usual)
         self._counts[Problem.SPECKS] = {number: count for number, count in counts.items() if count >= least}
         places = self._places[Problem.SPECKS]
         self._places[Problem.SPECKS] = [place for place in places if place.count >= least]

@@ -39,6 +39,7 @@ _SOFT_SHARE, _SOFT_RATE = 0.10, 0.30  # rendered clean: at most 0.04 and 0.13; f
 _LONG_RAMPS = 0.2  # of the ramps: 0.05 to 0.14 where maps were made smaller, 0.33 and more where they were made larger
 _EDGES = 200  # neighbours that differ, before their statistics mean anything
 _GRID = 1.05  # blocks of 8 x 8 hit off the grid of a JPEG, as a share of those hit on it
+_NOISE = 0.1  # of the changes; 0.4 and more after JPEG, whatever its quality
 _UNIFORM_ODDS = 30.0  # e^-30: chance that lines change only where an enlargement lets them
 _UNIFORM_LINES = 24
 _PLACES = 40
@@ -352,12 +353,19 @@ def _on_jpeg_grid(across: Mask, down: Mask) -> bool:
     height, width = down.shape[0] + 1, across.shape[1] + 1
     if min(height, width) < 32 or across.sum() + down.sum() < _EDGES:
         return False
+    if not (_is_noisy(across) or _is_noisy(down.T)):  # edges drawn on the grid are no noise that ends there
+        return False
     hit = _hit_shares(across, down, height, width)
     on, off = hit[0, 0], hit[1:, 1:].min()
     if on <= 0.0:
         return bool(off > 0.01)
     spread = np.sqrt((1.0 - on) / (on * (height // 8) * (width // 8)))
     return bool(off / on > 1.0 + max(_GRID - 1.0, 3.0 * spread))
+
+
+def _is_noisy(changes: Mask) -> bool:
+    """Whether a good part of the changes come pixel after pixel."""
+    return bool((changes[:, 1:] & changes[:, :-1]).sum() > _NOISE * changes.sum())
 
 
 def _hit_shares(across: Mask, down: Mask, height: int, width: int) -> NDArray[np.float64]:

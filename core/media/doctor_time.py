@@ -59,6 +59,7 @@ class TimeWindow:
 
     def __init__(self) -> None:
         self.looks: deque[Look] = deque(maxlen=LONGEST_POP + 2)
+        self.judged: list[int] = []  # frames whose specks were looked for
         self._moved: deque[float] = deque(
             maxlen=LONGEST_POP + 2
         )  # share of the pixels that differ from the frame before
@@ -87,12 +88,14 @@ class TimeWindow:
         ):
             return []
         before, now = self.looks[-2], self.looks[-1]
+        self.judged.append(now.number)
         return _specks(before, now, before, before.ids != now.ids)
 
     def _specks_of_the_first(self) -> list[Event]:
         now, after = self.looks
         if now.coarse or now.single or after.single:
             return []
+        self.judged.append(now.number)
         return _specks(after, now, after, after.ids != now.ids)
 
     def _stands_still(self) -> bool:
@@ -113,6 +116,7 @@ class TimeWindow:
             return found
         found += _vanished_classes(before, between, after, found)
         if length == 1:
+            self.judged.append(between[0].number)
             found += _specks(before, between[0], after, changed)
         return found
 
