@@ -30,6 +30,9 @@ TORCH_CPU_HASHES = {
     "cp311-cp311-manylinux_2_28_x86_64": "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",
 }
 
+# Blender as a module, for the tests inside hosts: the last of each line for Python 3.11. They need numpy 1.
+BLENDERS = {"4.5": "4.5.15", "5.0": "5.0.1"}
+
 HEADER = """# SPDX-License-Identifier: GPL-3.0-or-later
 # {purpose}
 # Written by requirements/make_locks.py: do not edit.
@@ -38,10 +41,15 @@ HEADER = """# SPDX-License-Identifier: GPL-3.0-or-later
 Blocks = dict[str, str]
 
 
-def locked() -> list[str]:
-    """What the lock files hold now, as preferences: uv keeps these versions where it can."""
-    lines = [line for path in sorted(HERE.glob("*.lock")) for line in path.read_text(encoding="utf-8").splitlines()]
+def locked(pattern: str = "[!b]*.lock") -> list[str]:
+    """What lock files hold now, as preferences: uv keeps these versions where it can."""
+    lines = [line for path in sorted(HERE.glob(pattern)) for line in path.read_text(encoding="utf-8").splitlines()]
     return [line.rstrip(" \\").replace("===", "==") for line in lines if "==" in line and TORCH_CPU not in line]
+
+
+def kept(name: str, known: list[str]) -> list[str]:
+    """The preferences of one lock file, none where everything is to be moved."""
+    return locked(name) if known else []
 
 
 def resolve(requirements: Iterable[str], preferences: Iterable[str]) -> Blocks:
@@ -99,6 +107,7 @@ def main() -> int:
         if "==" in line and "--hash" not in line
     ]
     everything = resolve([*pins, *project["dependency-groups"]["dev"]], known)
+    marks = resolve([*pins, *project["project"]["optional-dependencies"]["c2pa"]], known)
 
     plain = [block for name, block in runtime.items() if name != "torch" and not is_cuda(name)]
     cuda = [block for name, block in runtime.items() if is_cuda(name)]
@@ -109,6 +118,15 @@ def main() -> int:
     # `===` leaves out 2.13.0+cpu, which pip would rank higher than 2.13.0.
     write("torch.lock", "torch's stock builds: with CUDA on Linux.", [runtime["torch"].replace("==", "===", 1)])
     write("cuda.lock", "What the CUDA build of torch needs; installed only if that is the one that came.", cuda)
+    signed = [block for name, block in marks.items() if name not in runtime]
+    write("c2pa.lock", "The extra c2pa: what signs pictures and movies.", signed)
+    for name, version in BLENDERS.items():
+        blocks = resolve([f"bpy=={version}", "numpy<2"], kept(f"blender-{name}.lock", known))
+        write(
+            f"blender-{name}.lock",
+            f"Blender {name} as a module, in an environment of its own for tests.",
+            blocks.values(),
+        )
     write("dev.lock", "What `install.py test` needs on top.", dev)
     return 0
 

@@ -154,7 +154,8 @@ def _package() -> Any:
         import c2pa
     except ImportError as exc:
         raise UsageError(
-            "C2PA marks need the package c2pa-python, which is not installed", "run: pip install mapreel[c2pa]"
+            "C2PA marks need the package c2pa-python, which is not installed",
+            'run: pip install "c2pa-python==0.38.1"',
         ) from exc
     return c2pa
 

@@ -168,7 +168,7 @@ def locked(lock: str) -> dict[str, list[str]]:
 
 def test_every_locked_version_has_hashes() -> None:
     locks = sorted(path.name for path in (ROOT / "requirements").glob("*.lock"))
-    assert locks == ["cuda.lock", "dev.lock", "runtime.lock", "torch-cpu.lock", "torch.lock"]
+    assert locks == ["c2pa.lock", "cuda.lock", "dev.lock", "runtime.lock", "torch-cpu.lock", "torch.lock"]
     for lock in locks:
         assert locked(lock)
         assert [package for package, hashes in locked(lock).items() if not hashes] == []
@@ -182,7 +182,8 @@ def test_every_dependency_is_locked_and_justified() -> None:
         re.split("=", package)[0] for path in (ROOT / "requirements").glob("*.lock") for package in locked(path.name)
     }
     wanted = {bare(requirement) for requirement in PROJECT["project"]["dependencies"]}
-    tools = {bare(requirement) for group in PROJECT["dependency-groups"].values() for requirement in group}
+    groups = (*PROJECT["dependency-groups"].values(), *PROJECT["project"]["optional-dependencies"].values())
+    tools = {bare(requirement) for group in groups for requirement in group}
     assert (wanted | tools) - everything == set()
     reasons = (ROOT / "docs" / "decisions" / "0001-dependencies.md").read_text(encoding="utf-8").lower()
     assert [package for package in sorted(wanted | tools) if f"| {package} |" not in reasons] == []
