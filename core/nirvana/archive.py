@@ -197,6 +197,7 @@ class Archive:
         chunk = self.container.groups[number].planes[plane]
         payload = self.container.payload(chunk)
         frames = len(self.header.frames_of(number))
+        self._look_ahead(chain, plane, number + 1)
         if into is None:
             return chain.decoder.decode(payload, number, before, frames, self._device, None, view)
         _, after = decode_samples(
@@ -214,6 +215,19 @@ class Archive:
             into=into,
         )
         return after
+
+    def _look_ahead(self, chain: _Chain, plane: int, number: int) -> None:
+        """Tell the codec of the next group where frames of it are sure to be wanted."""
+        if number >= self.header.groups:
+            return
+        here = self.header.frames_of(number)
+        if self._expected.isdisjoint(here):
+            return
+        try:
+            payload = self.container.payload(self.container.groups[number].planes[plane])
+        except ArchiveError:
+            return  # whoever asks for it will be told
+        chain.decoder.expect(payload, number, len(here), self.header.is_intra(number))
 
     def _pictures(self, group: int, view: View = WHOLE) -> Samples:
         """The pictures of a group [T, h, w, C], all or those of the view."""
@@ -233,6 +247,7 @@ class Archive:
         faults = list(self.container.faults)
         lost: list[int] = []
         compared = 0
+        self.expect(self.numbers)
         for group in range(self.header.groups):
             before_group(group)
             why, had_means = self._fault(group)

@@ -36,6 +36,9 @@ class NirvanaDecoder:
         """Raises UnsupportedArchiveError for settings beyond the limits."""
         return cls(read_settings(settings, shape), shape)
 
+    def expect(self, payload: bytes, number: int, frames: int, intra: bool) -> None:
+        """See profile.GroupDecoder: nothing is worth doing ahead."""
+
     def decode(
         self,
         payload: bytes,

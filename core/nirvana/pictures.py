@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,8 @@ from mapreel.core.nirvana.profile import WHOLE, GroupDecoder, PictureShape, Stat
 from mapreel.core.nirvana.samples import PictureFormat, SampleFormat, Samples
 from mapreel.core.nirvana.shaper import TOE, Shaper
 from mapreel.core.nirvana.views import view_size
+
+_FOUR = 4  # channels of tiles whose last is of no use
 
 
 class Canvas:
@@ -63,14 +66,17 @@ class Canvas:
         for index, picture in zip(frames, samples, strict=True):
             place = self._place[tile.frame + index]
             there = self.samples[place, row : row + picture.shape[0], col : col + picture.shape[1]]
-            for channel in range(picture.shape[2]):  # one by one: five times as fast where they lie apart
+            if picture.shape[2] == _FOUR and there.shape[2] == 3 and picture.dtype != np.float16:
+                there[...] = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGBA2RGB)
+                continue
+            for channel in range(there.shape[2]):  # one by one: five times as fast where they lie apart
                 there[..., channel] = picture[..., channel]
 
     def _rounded(self, part: Tensor, scale: int) -> Samples:
         if not math.isfinite(float(part.sum())) and not bool(torch.isfinite(part).all()):  # the sum is the quick look
             raise damaged(self._name, "its numbers lead to no picture")
-        if self._plane and part.shape[3] == 3:
-            part = part.mean(dim=3, keepdim=True)
+        if self._plane and part.shape[3] >= 3:
+            part = part[..., :3].mean(dim=3, keepdim=True)
         if not self._plane and part.shape[3] == 1:
             part = part.expand(-1, -1, -1, 3)
         form = self._form

@@ -50,7 +50,8 @@ WHOLE = View()
 class Tile:
     """A rectangle of some pictures that follow one another.
 
-    pixels: [t, h, w, C] float32 codes, C = 3 or 1 (grey); what lies beyond 0..1 is clamped by the container.
+    pixels: [t, h, w, C] float32 codes, C = 3, 1 (grey) or 4 (the last is of no use); what lies beyond 0..1 is clamped
+    by the container.
     frame: index in the group of the first of them. top, left: in pixels of the frame divided by `scale`; at scale 1
     multiples of TILE_PX. scale: 1, or that of the view. A frame of H rows has ceil(H / scale) of them.
     """
@@ -66,7 +67,11 @@ Show = Callable[[Tile], None]
 
 
 class GroupDecoder(Protocol):
-    """One for each open archive and plane set; keeps settings, nothing of any group."""
+    """One for each open archive and plane set; keeps settings, and of groups only what `expect` began."""
+
+    def expect(self, payload: bytes, number: int, frames: int, intra: bool) -> None:
+        """Told before a group is decoded, what the next one will be: some of it may be done at the same time."""
+        ...
 
     def decode(
         self,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mapreel.core.nirvana.reel.config import CHANNELS, QUALITY_STEPS
 from mapreel.core.nirvana.reel.hierarchy import BEFORE, Frame, hierarchy
-from mapreel.core.nirvana.reel.network import Weights, dense_motion, inter_pictures, intra_pictures, moved
+from mapreel.core.nirvana.reel.network import Weights, dense_motion, enlarged, inter_pictures, intra_pictures, read_at
 from mapreel.core.nirvana.reel.payload import GroupSymbols
 from mapreel.core.nirvana.reel.prior import Prior
 
@@ -32,6 +32,7 @@ class Stages:
     def __init__(self, before: Tensor | None) -> None:
         self.pictures: dict[int, Tensor] = {} if before is None else {BEFORE: before}
         self.motions: dict[int, Tensor] = {}
+        self._enlarged: dict[int, Tensor] = {}
 
     def known_motion(self, frames: Sequence[Frame]) -> Tensor | None:
         """What the frames' own motion is added to [N, 4, H, W]; None when nothing is known of any."""
@@ -52,10 +53,18 @@ class Stages:
 
     def references(self, frames: Sequence[Frame], motion: Tensor) -> tuple[Tensor, Tensor]:
         """Both references of each frame, moved into place; frames with one see it twice."""
-        a = moved(self.reference(frames, 0), motion[:, :2])
+        a = read_at(self._large(frames, 0), motion[:, :2])
         if len(frames[0].refs) == 1:
             return a, a
-        return a, moved(self.reference(frames, 1), motion[:, 2:])
+        return a, read_at(self._large(frames, 1), motion[:, 2:])
+
+    def _large(self, frames: Sequence[Frame], slot: int) -> Tensor:
+        """One reference of each frame, enlarged once for all who lean on it."""
+        places = [frame.refs[slot] for frame in frames]
+        for place in places:
+            if place not in self._enlarged:
+                self._enlarged[place] = enlarged(self.pictures[place])
+        return torch.cat([self._enlarged[place] for place in places])
 
     def reference(self, frames: Sequence[Frame], slot: int) -> Tensor:
         """One reference of each frame [N, 3, H, W]."""
