@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mapreel.core.commands.console import Console, table
+from mapreel.core.commands.label_doctor import doctor
 from mapreel.core.commands.options import Classes, Frames, Json, Layer, MotionLayout, PaletteName, absolute, map_options
 from mapreel.core.contract.errors import InputError, MapreelError
 from mapreel.core.contract.frames import FrameRange, MissingFrames, find_sequence
@@ -26,6 +27,9 @@ SHOWN = 200
 @app.callback()
 def _group() -> None:
     """Look at label maps, turn other maps into them, mend them."""
+
+
+app.command()(doctor)
 
 
 @app.command()
