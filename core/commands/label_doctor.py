@@ -75,10 +75,7 @@ def _story(done: Finished) -> list[str]:
     size = "x".join(map(str, result["size"])) if result["size"] else "none can be read"
     pace = f", {result['frames_per_second']:.0f} frames/s" if result.get("frames_per_second") else ""
     lines = [f"{result['source']}: {result['looked_at']} frames, {size}{pace}"]
-    rows = [
-        [each["problem"], f"{each['count']} {each['counts']}", line]
-        for each, line in zip(result["findings"], result["lines"], strict=False)
-    ]
+    rows = [[each["problem"], line] for each, line in zip(result["findings"], result["lines"], strict=False)]
     lines += table(rows) if rows else ["nothing wrong"]
     if "repair" in result:
         lines += _mended(result["repair"])

@@ -76,7 +76,7 @@ _WORDS: dict[Problem, _Words] = {
         "noise voted anew; lost detail does not come back",
     ),
     Problem.SOFT_EDGES: _Words("anti-aliased edges: values that are no class", "pixels", True, "voted anew"),
-    Problem.RESIZED_SMOOTH: _Words("made larger with a smoothing filter", "pixels", True, "voted anew"),
+    Problem.RESIZED_SMOOTH: _Words("blurred, or made larger with a smoothing filter", "pixels", True, "voted anew"),
     Problem.RESIZED_NEAREST: _Words("made larger by repeating pixels, from {note}", "frames", False, ""),
     Problem.UNKNOWN_ID: _Words("ids that the palette does not have ({note})", "pixels", True, "thin ones voted anew"),
     Problem.UNKNOWN_COLOUR: _Words("surfaces of unknown colours", "pixels", True, ""),
@@ -120,8 +120,7 @@ class Finding:
         """`frames 3-5: a region that comes or goes for a few frames (6 regions; car)`."""
         told = str(FrameRange.from_numbers(self.frames))
         told = told if len(told) <= 80 else told[:80].rsplit(",", 1)[0] + " …"
-        unit = self.counts.removesuffix("s") if self.count == 1 else self.counts
-        count = "" if self.counts == "frames" else f"{self.count} {unit}"
+        count = "" if self.counts == "frames" else counted_as(self.count, self.counts)
         listed = ", ".join((names or {}).get(label, f"id {label}") for label in self.classes[:6])
         inside = "; ".join(part for part in (count, listed) if part)
         return f"{'frame' if len(self.frames) == 1 else 'frames'} {told}: {self.says}" + (
@@ -144,6 +143,11 @@ class Finding:
                 {"frame": p.frame, "count": p.count, "boxes": [list(b) for b in p.boxes[:8]]} for p in self.places
             ],
         }
+
+
+def counted_as(count: int, units: str) -> str:
+    """`1 region`, `2 regions`."""
+    return f"{count} {units.removesuffix('s') if count == 1 else units}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import InputError
 from mapreel.core.contract.frames import find_sequence
-from mapreel.core.media.doctor import Finding, Place, Problem, Report
+from mapreel.core.media.doctor import Finding, Place, Problem, Report, counted_as
 from mapreel.core.media.doctor_frames import Box, Colours, Ids, look_at, made_color, try_read
 from mapreel.core.media.sheets import BACKGROUND
 
@@ -26,6 +26,7 @@ _WHITE, _GREY, _DARK = (240, 240, 240), (150, 150, 150), (60, 60, 60)
 _SERIOUS, _MILD = (255, 92, 70), (255, 196, 60)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _IN_TIME = frozenset({Problem.CLASS_POP, Problem.REGION_POP, Problem.SPECKS, Problem.SINGLE_CLASS})
+_FOCUS_PX = 200  # a larger place says little from near: then the busiest spot is shown
 _MARKED = 12  # boxes of one frame
 
 
@@ -98,7 +99,7 @@ def _tile(report: Report, finding: Finding, place: Place) -> Picture:
     """Caption, the map with its places marked, and the first of them from near."""
     color = _SERIOUS if finding.serious else _MILD
     caption = _blank(2 * _ROW_PX + 4)
-    count = "" if finding.counts == "frames" else f", {place.count} {finding.counts} here"
+    count = "" if finding.counts == "frames" else f", {counted_as(place.count, finding.counts)} here"
     _text(caption, f"{finding.problem.value}: frame {place.frame}{count}", (_MARGIN_PX, 24), color, 0.62)
     _text(
         caption,
@@ -113,14 +114,15 @@ def _tile(report: Report, finding: Finding, place: Place) -> Picture:
     boxes = list(place.boxes) or ([_busiest(ids)] if finding.counts == "pixels" else [])
     scale = min(_MAP_PX / painted.shape[1], 1.25 * _MAP_PX / painted.shape[0] / 2, 8.0)
     large = _scaled(painted, scale)
-    for box in boxes[:_MARKED]:
+    for box in [each for each in boxes if max(each[2:]) < max(ids.shape) // 2][:_MARKED]:
         _mark(large, box, scale, color)
-    near = _from_near(painted, boxes[0] if boxes else _busiest(ids), color)
+    focus = boxes[0] if boxes and max(boxes[0][2:]) <= _FOCUS_PX else _busiest(ids)
+    near = _from_near(painted, focus, color)
     earlier = _painted(report, _before(report, place.frame)) if finding.problem in _IN_TIME and boxes else None
     if earlier is not None and earlier[1].shape == painted.shape:
         title = _blank(_ROW_PX)[:, :_NEAR_PX]
         _text(title, f"frame {_before(report, place.frame)}, before", (0, 18), _GREY)
-        near = np.concatenate([near, title, _from_near(earlier[1], boxes[0], _DARK)])
+        near = np.concatenate([near, title, _from_near(earlier[1], focus, _DARK)])
     height = max(large.shape[0], near.shape[0])
     body = _blank(height)
     body[: large.shape[0], _MARGIN_PX : _MARGIN_PX + large.shape[1]] = large
