@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from mapreel.core.contract.errors import MissingInputError, OutputError, UsageError
+from mapreel.core.contract.errors import MissingInputError, UsageError
 from mapreel.core.contract.pictures import FileKind, FileSpec
 from mapreel.core.contract.versions import installed_version
 
@@ -28,6 +29,13 @@ MIME_TYPES = {
     ".mov": "video/quicktime",
 }
 MAX_PEM_BYTES = 1 << 20
+_SMALLEST_PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
+    "3a7e9b55"
+    "0000000a49444154789c6360000000020001"
+    "48afa471"
+    "0000000049454e44ae426082"
+)
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -55,36 +63,38 @@ class Signer:
         """Raises UsageError for files that cannot hold a manifest or without the package, MissingInputError."""
         if spec.suffix not in MIME_TYPES or spec.kind is FileKind.EXR:
             raise UsageError(f"C2PA has no place in {spec.name} ({spec.suffix})", "use PNG, TIFF, MP4 or MOV")
-        _package()
-        _read_pem(self.certificate)
-        _algorithm(_read_pem(self.key), self.key.name)
+        with io.BytesIO(_SMALLEST_PNG) as source, io.BytesIO() as target:  # an expired certificate is told now
+            self._sign(source, target, ".png")
 
     def sign(self, path: Path, suffix: str) -> None:
-        """Replace the file by its signed twin. Raises OutputError, UsageError."""
-        c2pa = _package()
-        chain, key = _read_pem(self.certificate), _read_pem(self.key)
+        """Replace the file by its signed twin. Raises OutputError, UsageError, MissingInputError."""
         signed = path.with_name(f"{path.stem}.c2pa{path.suffix}")
         try:
+            with path.open("rb") as source, signed.open("w+b") as target:
+                self._sign(source, target, suffix)
+            signed.replace(path)
+        finally:
+            signed.unlink(missing_ok=True)
+
+    def _sign(self, source: BinaryIO, target: BinaryIO, suffix: str) -> None:
+        c2pa = _package()
+        chain, key = _read_pem(self.certificate), _read_pem(self.key)
+        settings = {"verify": {"verify_after_sign": False}, "builder": {"thumbnail": {"enabled": False}}}
+        try:
             info = c2pa.C2paSignerInfo(_algorithm(key, self.key.name), chain, key, None)
-            settings = {"verify": {"verify_after_sign": False}, "builder": {"thumbnail": {"enabled": False}}}
             with (
                 c2pa.Context(c2pa.Settings.from_dict(settings)) as context,
                 c2pa.Signer.from_info(info) as signer,
                 c2pa.Builder(json.dumps(self._manifest(suffix)), context) as builder,
-                path.open("rb") as source,
-                signed.open("w+b") as target,
             ):
                 builder.sign(signer, MIME_TYPES[suffix], source, target)
-            signed.replace(path)
         except c2pa.C2paError as exc:
-            raise OutputError(
-                f"{path.name} could not be signed with {self.certificate.name}",
-                "give a certificate chain for C2PA signing and the key that fits it, both as PEM",
+            raise UsageError(
+                f"nothing can be signed with {self.certificate.name} and {self.key.name}",
+                "give a valid certificate chain for C2PA signing and the key that fits it, both as PEM",
                 detail=str(exc),
                 file=str(self.certificate),
             ) from exc
-        finally:
-            signed.unlink(missing_ok=True)
 
     def _manifest(self, suffix: str) -> dict[str, Any]:
         version = installed_version("mapreel")
@@ -137,7 +147,7 @@ _OIDS = (  # as they stand in the key's DER: RFC 5480, RFC 8410, RFC 8017
 def _algorithm(key: bytes, name: str) -> str:
     """C2PA's name of the signature that a private key makes. Raises UsageError for an encrypted or unknown one."""
     der = b""
-    if b"ENCRYPTED" not in key:
+    if b"PRIVATE KEY" in key and b"ENCRYPTED" not in key:
         lines = [line for line in key.splitlines() if not line.startswith(b"-----")]
         with contextlib.suppress(ValueError):
             der = base64.b64decode(b"".join(lines))
