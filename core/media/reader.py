@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import os
 import sys
 import threading
 import traceback
 from collections.abc import Generator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -179,15 +179,16 @@ def _plain(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True)
 
 
-def _load_late(name: str) -> None:
-    """Let a library be loaded when the first of its names is used: PNG needs no OpenImageIO."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.loader is None or name in sys.modules:
-        return
-    spec.loader = importlib.util.LazyLoader(spec.loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+class _StandIn(ModuleType):
+    """Stands for a library until the first of its names is used. (importlib's own LazyLoader loads at `import`.)"""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        self.__dict__.update(vars(importlib.import_module(self.__name__)))
+        return self.__dict__[name]
 
 
 def _open(words: list[str]) -> list[int]:
@@ -224,7 +225,7 @@ def main(words: list[str] | None = None) -> int:
     from mapreel.core.media.readerlimits import confine_ourselves
 
     confine_ourselves(options.memory)
-    _load_late("OpenImageIO")
+    sys.modules.setdefault("OpenImageIO", _StandIn("OpenImageIO"))  # PNG needs none
     from mapreel.core.media import readers
     from mapreel.core.media.readerline import Closed, Line
 
