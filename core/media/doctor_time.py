@@ -79,15 +79,11 @@ class TimeWindow:
 
     def finish(self) -> list[Event]:
         """The specks of the last frame, that has none after it."""
-        if (
-            len(self.looks) < 2
-            or self._stands_still()
-            or self.looks[-1].coarse
-            or self.looks[-1].single
-            or self.looks[-2].single
-        ):
+        if len(self.looks) < 2:
             return []
         before, now = self.looks[-2], self.looks[-1]
+        if now.coarse or now.single or before.single or self._stands_still(before, now):
+            return []
         self.judged.append(now.number)
         return _specks(before, now, before, before.ids != now.ids)
 
@@ -98,9 +94,11 @@ class TimeWindow:
         self.judged.append(now.number)
         return _specks(after, now, after, after.ids != now.ids)
 
-    def _stands_still(self) -> bool:
+    def _stands_still(self, before: Look, after: Look) -> bool:
         """True near a held frame of a shot that moves: what moves stands still and then jumps."""
-        return min(self._moved) == 0.0 and max(list(self._moved)[1:]) > _MOVING
+        if min(self._moved) > 0.0 or max(list(self._moved)[1:]) <= _MOVING:
+            return False
+        return float((before.ids != after.ids).mean()) > _MOVING
 
     def _events(self, length: int) -> list[Event]:
         looks = list(self.looks)[-length - 2 :]
@@ -110,7 +108,7 @@ class TimeWindow:
         changed = (before.ids == after.ids) & (between[0].ids != before.ids)
         for look in between[1:]:
             changed &= look.ids != before.ids
-        coarse = self._stands_still() or any(look.coarse for look in looks)
+        coarse = self._stands_still(before, after) or any(look.coarse for look in looks)
         found = _pops(before, between, after, changed, coarse=coarse)
         if coarse:
             return found
