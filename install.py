@@ -693,7 +693,7 @@ def install(options: argparse.Namespace, *, dev: bool) -> Environment:
             "prefix": str(prefix),
             "python": version,
             "backend": options.backend or stamp.get("backend", "cpu"),
-            "locks": digest([*sorted(LOCKS.glob("*.lock")), *ROOT.glob("pyproject.toml")]),
+            "locks": digest([*sorted(LOCKS.glob("[!b]*.lock")), *ROOT.glob("pyproject.toml")]),
             "source": source(),
             "dev": "yes" if dev or stamp.get("dev") == "yes" else "no",
         }
@@ -928,11 +928,34 @@ def run_demo(options: argparse.Namespace) -> int:
     return subprocess.run(command, env=clean_environment(), check=False).returncode
 
 
+def make_blenders(options: argparse.Namespace) -> None:
+    """Environments with Blender as a module, one for each version, which the tests inside hosts run in."""
+    for lock in sorted(LOCKS.glob("blender-*.lock")):
+        prefix = ROOT / f".venv-{lock.stem}"
+        environment = Environment(prefix, options.python or sys.executable, wheelhouse_of(options), None)
+        wanted = {"format": "mapreel-install", "version": "1", "locks": digest([lock])}
+        with PrefixLock(prefix) as environment.lock:
+            if environment.stamp() == wanted:
+                continue
+            with step(f"{lock.stem.replace('-', ' ')} for the tests inside it", "40 s, 350 MB to download"):
+                environment.make()
+                environment.read_pip_settings()
+                try:
+                    environment.install_lock(lock.name, lock.stem)
+                except StepFailed as failed:
+                    if not failed.not_there:
+                        raise
+                    say(f"      there is none for this system: the tests inside {lock.stem} are left out")
+                shutil.rmtree(str(prefix / "tmp"), ignore_errors=True)
+                environment.write_stamp(wanted)
+
+
 def run_tests(options: argparse.Namespace, pytest_arguments: Sequence[str]) -> int:
     """Lint, format, types, import rules, tests: all of them, and failed if any failed. pytest's line comes last."""
     if IN_BUNDLE:
         raise Stop("A bundle holds no tests: run them in a checkout.", 2)
     environment = install(options, dev=True)
+    make_blenders(options)
     python = str(environment.python)
     mypy = [python, "-m", "mypy", "--no-error-summary"]
     checks = {
@@ -1091,6 +1114,8 @@ def uninstall(options: argparse.Namespace) -> int:
         for ending in (NEXT, PREVIOUS):
             environment.beside(ending).remove()
         environment.remove()
+    for blender in ROOT.glob(".venv-blender-*"):
+        Environment(blender, sys.executable, None, None).remove()
     if state and (state / "service.token").exists():
         for entry in [entry for pattern in STATE_FILES for entry in state.glob(pattern)]:
             remove_entry(entry)

@@ -11,6 +11,7 @@ a window.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from dataclasses import dataclass
@@ -28,10 +29,11 @@ from mapreel.plugin.blender import picture_file, results, scene_maps
 from mapreel.plugin.blender.classes import load_palette
 from mapreel.plugin.blender.properties import shot_of
 from mapreel.plugin.blender.versions import absolute
+from mapreel.plugin.shared.link import told_better
 from mapreel.plugin.shared.shot import decode_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mapreel.core.contract.job_view import JobView
     from mapreel.core.contract.requests import Request
@@ -53,8 +55,17 @@ def worker_python() -> str | None:
     return absolute(chosen) or os.environ.get("MAPREEL_PYTHON") or None
 
 
-def _client() -> ServiceClient:
-    return ServiceClient(python=worker_python())
+@contextlib.contextmanager
+def _client() -> Iterator[ServiceClient]:
+    python = worker_python()
+    try:
+        with ServiceClient(python=python) as client:
+            yield client
+    except MapreelError as error:
+        better = told_better(error, python)
+        if better is error:
+            raise
+        raise better from error
 
 
 def _wait(request: Request, report: Callable[[Progress], None] | None) -> Take:

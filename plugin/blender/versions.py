@@ -58,8 +58,7 @@ def set_multilayer_exr(settings: Any) -> None:
 
 
 def absolute(path: str) -> str:
-    """A path as the service needs it: without `//`, and without what is left of one in an unsaved file."""
-    if not path:
+    """A path as the service needs it: without `//`; empty for what is relative to a file that was never saved."""
+    if not path or (path.startswith("//") and not bpy.data.filepath):
         return ""
-    full = bpy.path.abspath(path)
-    return str(Path(full).absolute()) if not full.startswith("//") else ""
+    return str(Path(bpy.path.abspath(path)).absolute())

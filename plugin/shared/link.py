@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mapreel.core.contract.client import ServiceClient
 from mapreel.core.contract.draft import DraftFrame, DraftSession
-from mapreel.core.contract.errors import DraftSupersededError, InternalError, MapreelError
+from mapreel.core.contract.errors import DraftSupersededError, InternalError, MapreelError, ServiceUnreachableError
 from mapreel.core.contract.host_session import HostAnswer, new_session
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.progress import Progress
@@ -160,7 +160,7 @@ class Link:
                 view = client.show(view.id)
                 self._post(functools.partial(_take_over, job, view))
         except MapreelError as error:
-            self._post(functools.partial(_fail, job, error))
+            self._post(functools.partial(_fail, job, told_better(error, self._arguments["python"])))
         except Exception as error:  # noqa: BLE001 - the end of a thread: a host must hear of it as a sentence
             fault = InternalError(f"this is a fault of ours ({type(error).__name__}: {error})", "send us this line")
             self._post(lambda: _fail(job, fault))
@@ -222,10 +222,19 @@ class Link:
         except DraftSupersededError:
             return
         except MapreelError as error:
-            answer = error
+            answer = told_better(error, self._arguments["python"])
         except Exception as error:  # noqa: BLE001 - as above
             answer = InternalError(f"this is a fault of ours ({type(error).__name__}: {error})", "send us this line")
         self._post(lambda: show(answer))
+
+
+def told_better(error: MapreelError, python: str | None) -> MapreelError:
+    """A service that cannot be reached, said to somebody in a host where nobody named Mapreel's own Python."""
+    if python or not isinstance(error, ServiceUnreachableError):
+        return error
+    what = "Mapreel itself is not set up for this host"
+    remedy = "run `install.py host blender`, or name the Python of Mapreel in the preferences of the extension"
+    return ServiceUnreachableError(what, remedy, detail=str(error))
 
 
 def _all_of(answers: queue.SimpleQueue[HostAnswer]) -> tuple[HostAnswer, ...]:

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blenders to test inside: `install.py test` makes their environments; one process for each script, a time limit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mapreel.core.contract.client import ServiceClient
+from mapreel.plugin import packaging
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = Path(__file__).parent / "blender"
+VERSIONS = ("4.5", "5.0")
+LIMIT_S = 240
+
+
+def python_of(version: str) -> Path:
+    """The interpreter whose `bpy` is this Blender."""
+    return ROOT / f".venv-blender-{version}" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+@pytest.fixture(scope="session")
+def extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The zip that Blender installs."""
+    return packaging.build_blender("0.0.1", tmp_path_factory.mktemp("extension"))
+
+
+@pytest.fixture(params=VERSIONS)
+def blender(request: pytest.FixtureRequest, extension: Path, tmp_path: Path) -> Any:
+    """Run a script of `tests/hosts/blender` inside a Blender with the extension enabled; gives what it answered."""
+    python = python_of(request.param)
+    if not python.exists() or not list(python.parents[1].glob("**/site-packages/bpy")):
+        pytest.skip(f"no Blender {request.param} as a module here: install.py test makes it")
+    state = tmp_path / "state"
+
+    def run(script: str, **given: Any) -> dict[str, Any]:
+        (tmp_path / "given.json").write_text(json.dumps({"folder": str(tmp_path), **given}), encoding="utf-8")
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        variables |= {
+            "BLENDER_USER_RESOURCES": str(tmp_path / "blender"),
+            "MAPREEL_STATE": str(state),
+            "MAPREEL_NICE": "0",  # so that a busy machine does not let it starve
+            "MAPREEL_PYTHON": sys.executable,
+            "MAPREEL_EXTENSION": str(extension),
+            "MAPREEL_GIVEN": str(tmp_path / "given.json"),
+        }
+        command = [str(python), str(SCRIPTS / f"{script}.py")]
+        done = subprocess.run(
+            command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return dict(json.loads((tmp_path / "answer.json").read_text(encoding="utf-8")))
+
+    yield run
+    if state.exists():
+        with ServiceClient(state, start=False) as client:
+            client.stop()
