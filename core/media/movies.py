@@ -27,10 +27,12 @@ from mapreel.core.media.readers import read_apart
 
 # Containers that hold one camera or render stream; playlists, network streams and image demuxers stay shut.
 _DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mxf,mpegts,h264,hevc,yuv4mpegpipe"
+MAX_STREAMS = 64
+MAX_HOURS = 48  # of one shot, however few its frames
 _OPTIONS = {
     "format_whitelist": _DEMUXERS,
     "protocol_whitelist": "file",
-    "max_streams": "64",
+    "max_streams": str(MAX_STREAMS),
     "max_pixels": str(MAX_PIXELS),
 }
 MOVIE_SUFFIXES = frozenset(
@@ -156,10 +158,22 @@ def _open_movie(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         streams = container.streams.video
         if not streams:
             raise unsupported(path, None, "holds no pictures", "give a movie with a video stream")
+        _check_container(path, container)
         _check_stream(path, streams[0])
         streams[0].codec_context.options = {"err_detect": "explode"}  # a broken frame is an error, not a guess
         streams[0].thread_type = "AUTO"
         yield container, streams[0]
+
+
+def _check_container(path: Path, container: InputContainer) -> None:
+    hours = (container.duration or 0) / av.time_base / 3600
+    if len(container.streams) > MAX_STREAMS or hours > MAX_HOURS:
+        raise FileTooLargeError(
+            f"{picture_name(path, None)} has {len(container.streams)} streams and lasts {hours:.1f} hours, "
+            "more than Mapreel takes",
+            f"cut it into shots, at most {MAX_STREAMS} streams and {MAX_HOURS} hours",
+            file=str(path),
+        )
 
 
 def _check_stream(path: Path, stream: VideoStream) -> None:
