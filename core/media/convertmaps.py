@@ -58,7 +58,9 @@ class Conversion:
     def write(self, folder: Path, report: Report) -> dict[str, Any]:
         """All frames into a folder that is there; what was written, for people and machines. Raises OutputError."""
         source = find_sequence(self.plan.source).pattern
-        target = SequencePattern(str(folder / "_")[:-1] + _stem(source), source.digits, ".png", place=source.place)
+        target = SequencePattern(
+            str(folder / "_")[:-1] + _stem(source), source.digits, ".png", place=source.place, apart=source.apart
+        )
         pixels: dict[int, int] = {}
         for done, number in enumerate(self.maps.numbers, start=1):
             ids = self.maps.read(number)
