@@ -6,17 +6,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mapreel.core.contract.errors import InputError, UnsupportedFileError
 from mapreel.core.contract.frames import FoundSequence, FrameRange, SequencePattern, find_sequence
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime, SilentContext
-from mapreel.core.media.doctor_frames import Box, Colours, Look, Mask, enlarged_from, look_at, places_of, try_read
+from mapreel.core.media.doctor_colours import Box, Colours, Mask, try_read
+from mapreel.core.media.doctor_findings import WORDS, Finding, Place, Problem, Report
+from mapreel.core.media.doctor_frames import Look, enlarged_from, look_at, places_of
 from mapreel.core.media.doctor_time import Event, TimeWindow
 from mapreel.core.media.movies import MOVIE_SUFFIXES
 from mapreel.core.media.palettes import Palette, load_palette
@@ -26,170 +25,6 @@ _ENOUGH = 6  # frames that tell how many specks are usual in a shot
 _TOLD_EARLY = frozenset({"scaled-ids", "lossy", "soft-edges", "resized-smooth", "unknown-id", "unknown-colour"})
 _WORST = 3  # places in time that a finding remembers for its picture
 _FEW_SPECKS, _SPECK_SHARE = 3, 0.0005  # renderings have specks of their own: at most 0.00027 of the pixels of a frame
-
-
-class Problem(StrEnum):
-    """What can be wrong with label maps, the worst first."""
-
-    DAMAGED = "damaged"
-    GAP = "gap"
-    MIXED_SIZES = "mixed-sizes"
-    MIXED_CHANNELS = "mixed-channels"
-    MIXED_DEPTHS = "mixed-depths"
-    SCALED_IDS = "scaled-ids"
-    LOSSY = "lossy"
-    SOFT_EDGES = "soft-edges"
-    RESIZED_SMOOTH = "resized-smooth"
-    RESIZED_NEAREST = "resized-nearest"
-    UNKNOWN_ID = "unknown-id"
-    UNKNOWN_COLOUR = "unknown-colour"
-    TOO_MANY_IDS = "too-many-ids"
-    GREY_AS_COLOUR = "grey-as-colour"
-    COLOUR_PICTURE = "colour-picture"
-    SINGLE_CLASS = "single-class"
-    CLASS_POP = "class-pop"
-    REGION_POP = "region-pop"
-    SPECKS = "specks"
-
-
-@dataclass(frozen=True)
-class _Words:
-    """counts: what its number counts. serious: a render of these maps shows it. mends: what `repair` does."""
-
-    says: str
-    counts: str
-    serious: bool
-    mends: str
-
-
-_WORDS: dict[Problem, _Words] = {
-    Problem.DAMAGED: _Words("cannot be read", "frames", True, "replaced as --missing says"),
-    Problem.GAP: _Words("not on disk", "frames", True, "filled as --missing says"),
-    Problem.MIXED_SIZES: _Words("of another size than most", "frames", True, ""),
-    Problem.MIXED_CHANNELS: _Words("with other channels than most", "frames", True, ""),
-    Problem.MIXED_DEPTHS: _Words("of another bit depth than most", "frames", False, ""),
-    Problem.SCALED_IDS: _Words("ids multiplied by {note}, as when 8 bits are saved as 16", "frames", True, "divided"),
-    Problem.LOSSY: _Words(
-        "packed as JPEG, or once were: the ids are no longer exact",
-        "frames",
-        True,
-        "noise voted anew; lost detail does not come back",
-    ),
-    Problem.SOFT_EDGES: _Words("anti-aliased edges: values that are no class", "pixels", True, "voted anew"),
-    Problem.RESIZED_SMOOTH: _Words("blurred, or made larger with a smoothing filter", "pixels", True, "voted anew"),
-    Problem.RESIZED_NEAREST: _Words("made larger by repeating pixels, from {note}", "frames", False, ""),
-    Problem.UNKNOWN_ID: _Words("ids that the palette does not have ({note})", "pixels", True, "thin ones voted anew"),
-    Problem.UNKNOWN_COLOUR: _Words("surfaces of unknown colours", "pixels", True, ""),
-    Problem.TOO_MANY_IDS: _Words("more than 256 ids in a frame, as instance maps have", "ids", True, ""),
-    Problem.GREY_AS_COLOUR: _Words("grey ids saved with more channels ({note})", "frames", True, "one channel kept"),
-    Problem.COLOUR_PICTURE: _Words("colours, not ids; name their palette with --palette", "frames", True, ""),
-    Problem.SINGLE_CLASS: _Words("empty: one class everywhere", "frames", True, "short runs filled from both sides"),
-    Problem.CLASS_POP: _Words("a class that comes or goes for a few frames", "regions", True, "filled from both sides"),
-    Problem.REGION_POP: _Words(
-        "a region that comes or goes for a few frames", "regions", True, "filled from both sides"
-    ),
-    Problem.SPECKS: _Words("single pixels that flicker", "pixels", True, "voted anew"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a problem is worst: a frame, how much of it is there, boxes (x, y, width, height) and a word about it."""
-
-    frame: int
-    count: int
-    boxes: tuple[Box, ...] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One problem over the whole shot. count counts `counts`; places: the worst ones first."""
-
-    problem: Problem
-    count: int
-    counts: str
-    frames: tuple[int, ...]
-    serious: bool
-    says: str
-    mends: str
-    classes: tuple[int, ...] = ()
-    places: tuple[Place, ...] = ()
-
-    def sentence(self, names: dict[int, str] | None = None) -> str:
-        """`frames 3-5: a region that comes or goes for a few frames (6 regions; car)`."""
-        told = str(FrameRange.from_numbers(self.frames))
-        told = told if len(told) <= 80 else told[:80].rsplit(",", 1)[0] + " …"
-        count = "" if self.counts == "frames" else counted_as(self.count, self.counts)
-        listed = ", ".join((names or {}).get(label, f"id {label}") for label in self.classes[:6])
-        inside = "; ".join(part for part in (count, listed) if part)
-        return f"{'frame' if len(self.frames) == 1 else 'frames'} {told}: {self.says}" + (
-            f" ({inside})" if inside else ""
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it; frame numbers as ranges."""
-        return {
-            "problem": self.problem.value,
-            "count": self.count,
-            "counts": self.counts,
-            "frames": str(FrameRange.from_numbers(self.frames)),
-            "frames_count": len(self.frames),
-            "serious": self.serious,
-            "says": self.says,
-            "repair": self.mends,
-            "classes": list(self.classes),
-            "worst": [
-                {"frame": p.frame, "count": p.count, "boxes": [list(b) for b in p.boxes[:8]]} for p in self.places
-            ],
-        }
-
-
-def counted_as(count: int, units: str) -> str:
-    """`1 region`, `2 regions`."""
-    return f"{count} {units.removesuffix('s') if count == 1 else units}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """What the doctor found. numbers: the frames on disk that were looked at; planned: those that should be there."""
-
-    source: str
-    numbers: tuple[int, ...]
-    planned: tuple[int, ...]
-    size: tuple[int, int] | None
-    findings: tuple[Finding, ...]
-    palette: Palette | None = None
-    colours: Colours = field(default_factory=lambda: Colours(None), repr=False)
-    seconds: float = 0.0
-
-    @property
-    def names(self) -> dict[int, str]:
-        """Names of the palette's classes by id."""
-        return {entry.id: entry.name for entry in self.palette.classes} if self.palette else {}
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Problem -> its count; what is not there is not listed."""
-        return {finding.problem.value: finding.count for finding in self.findings}
-
-    def find(self, problem: Problem | str) -> Finding | None:
-        """The finding of this problem, when there is one."""
-        return next((finding for finding in self.findings if finding.problem == problem), None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it; bounded in size however long the shot."""
-        return {
-            "source": self.source,
-            "frames": str(FrameRange.from_numbers(self.planned)),
-            "looked_at": len(self.numbers),
-            "size": [self.size[1], self.size[0]] if self.size else None,
-            "palette": self.palette.name if self.palette else None,
-            "clean": not self.findings,
-            "findings": [finding.to_dict() for finding in self.findings],
-            "seconds": round(self.seconds, 3),
-            "frames_per_second": round(len(self.numbers) / self.seconds, 2) if self.seconds > 0 else None,
-        }
 
 
 def examine(
@@ -238,7 +73,7 @@ def glance(source: str | Path, *, palette: Palette | None = None, frames: FrameR
     serious = [problem for problem in Problem if problem in problems and problem in _TOLD_EARLY]
     if not serious:
         return ""
-    first = _WORDS[serious[0]].says.replace(" by {note}", "").partition(" (")[0]
+    first = WORDS[serious[0]].says.replace(" by {note}", "").partition(" (")[0]
     more = f", and {len(serious) - 1} more" if len(serious) > 1 else ""
     return f"the label maps look damaged ({first}{more}); see: mapreel label doctor {source}"
 
@@ -328,7 +163,7 @@ class _Tally:
         self._gather_changes(look)
         for name, count in look.counts.items():
             problem = Problem(name)
-            counted = count if _WORDS[problem].counts in ("pixels", "ids") else 1
+            counted = count if WORDS[problem].counts in ("pixels", "ids") else 1
             self.add(problem, look.number, counted, look.places[name], look.notes[name])
 
     def _gather_changes(self, look: Look) -> None:
@@ -409,7 +244,7 @@ class _Tally:
         self._places[Problem.SPECKS] = [place for place in places if place.count >= least]
 
     def _finding(self, problem: Problem) -> Finding:
-        counts, words = self._counts[problem], _WORDS[problem]
+        counts, words = self._counts[problem], WORDS[problem]
         notes = self._notes.get(problem, Counter())
         note = ", ".join(word for word, _ in notes.most_common(2))
         says = words.says.replace("{note}", note)

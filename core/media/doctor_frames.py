@@ -7,34 +7,30 @@ clean and the same maps damaged on purpose; the tests hold both sides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapreel.core.contract.errors import InputError, UnsupportedFileError
-from mapreel.core.media.files import kind_of, read_file
-from mapreel.core.media.images import read_picture
-from mapreel.core.media.labels import read_label_map
-from mapreel.core.media.palettes import Palette
-from mapreel.core.media.pngfile import PngColor, integer_samples, parse_png
-from mapreel.core.media.readers import read_apart
+from mapreel.core.contract.errors import UnsupportedFileError
+from mapreel.core.media.doctor_colours import (
+    MANY_IDS,
+    UNKNOWN,
+    Box,
+    Colours,
+    Ids,
+    Mask,
+    Sample,
+    changes,
+    eight_bits,
+    flat,
+    pack,
+)
 
-Ids = NDArray[np.uint16]  # [H, W]
-Mask = NDArray[np.bool_]  # [H, W]
-Box = tuple[int, int, int, int]  # x, y, width, height in pixels
-
-UNKNOWN = 65535
-"""Stands in the ids of a colour picture where its colour is none of the palette's."""
 FLAT_PX = 5
 """An unknown value that fills a square of this side is a surface; elsewhere it is the soft edge of something."""
-MANY_IDS = 256
 _SOFT_SHARE, _SOFT_RATE = 0.10, 0.30  # rendered clean: at most 0.04 and 0.13; filtered: at least 0.18 and 0.45
 _LONG_RAMPS = 0.2  # of the ramps: 0.05 to 0.14 where maps were made smaller, 0.33 and more where they were made larger
 _EDGES = 200  # neighbours that differ, before their statistics mean anything
@@ -43,18 +39,7 @@ _NOISE = 0.1  # of the changes; 0.4 and more after JPEG, whatever its quality
 _UNIFORM_ODDS = 30.0  # e^-30: chance that lines change only where an enlargement lets them
 _UNIFORM_LINES = 24
 _PLACES = 40
-_FEW_BLENDS = 0.1  # of the edges: a soft edge has a blend at nearly all of them
 _WIDE_BANDS = 0.12  # in squares of 3 x 3: 0.07 where edges were anti-aliased, 0.17 and more where maps were enlarged
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """A map as it stands in its file. pixels: [H, W] for one channel, [H, W, 2 to 4] otherwise; indices if indexed."""
-
-    pixels: NDArray[Any]
-    kind: str  # png, jpeg, tiff …
-    channels: str  # grey, indexed, grey+alpha, RGB, RGBA
-    bits: int
 
 
 @dataclass(kw_only=True)
@@ -99,90 +84,6 @@ class Look:
         self.notes[problem] = note
 
 
-class Colours:
-    """Which colours stand for which ids: the palette's, or those learnt from the flat surfaces of the shot."""
-
-    def __init__(self, palette: Palette | None) -> None:
-        self.palette = palette
-        self.colors: list[tuple[int, int, int]] = []
-        self.known: frozenset[int] | None = None
-        if palette is not None:
-            self.known = frozenset(entry.id for entry in palette.classes)
-
-    @cached_property
-    def _table(self) -> Ids:
-        """Id of each of all colours: 32 MB, made when the first colour picture comes."""
-        table = np.full(1 << 24, UNKNOWN, np.uint16)
-        if self.palette is not None:
-            first = {_pack_one(entry.color): entry.id for entry in reversed(self.palette.classes)}
-            table[list(first)] = list(first.values())
-        return table
-
-    def ids(self, colors: NDArray[np.uint8], *, learn: bool) -> Ids:
-        """[H, W, 3] to ids, UNKNOWN where the colour is none; without a palette flat surfaces are learnt first."""
-        packed = _pack(colors)
-        found: Ids = self._table[packed]
-        if learn and self.palette is None and (found == UNKNOWN).any():
-            self._learn(packed[_flat(packed, 3) & (found == UNKNOWN)], max(9, packed.size // 20000))
-            found = self._table[packed]
-            rest = found == UNKNOWN
-            if 0 < rest.sum() < _FEW_BLENDS * (packed[:, 1:] != packed[:, :-1]).sum():
-                self._learn(packed[rest], 1)  # too few for soft edges: small things of classes of their own
-                found = self._table[packed]
-        return found
-
-    def _learn(self, pixels: NDArray[np.int32], least: int) -> None:
-        colors, counts = np.unique(pixels, return_counts=True)
-        for color in colors[counts >= least]:
-            if len(self.colors) < MANY_IDS:
-                self._table[color] = len(self.colors)
-                self.colors.append((int(color) >> 16, int(color) >> 8 & 255, int(color) & 255))
-
-    def color(self, label: int) -> tuple[int, int, int]:
-        """The colour of an id: the palette's, the learnt one, or one made from the number."""
-        if self.palette is not None:
-            found = next((entry.color for entry in self.palette.classes if entry.id == label), None)
-            return (255, 0, 255) if found is None else found
-        return self.colors[label] if label < len(self.colors) else made_color(label)
-
-
-def made_color(label: int) -> tuple[int, int, int]:
-    """A colour for an id without a palette: hues a golden angle apart, so that small ids look unlike each other."""
-    if label == UNKNOWN:
-        return 255, 0, 255
-    hue, shade = (label * 137.508) % 360.0, (235, 190, 150)[label // 3 % 3]
-    pixel = np.array([[[round(hue / 2) % 180, 150, shade]]], np.uint8)
-    red, green, blue = cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0]
-    return int(red), int(green), int(blue)
-
-
-@read_apart
-def read_sample(path: Path, number: int) -> Sample:
-    """Reads one map of any kind that Mapreel opens. Raises InputError."""
-    data = read_file(path, number)
-    kind = kind_of(data)
-    if kind == "png":
-        png = parse_png(data, path, number)
-        header = png.header
-        if header.samples == 1:
-            name = "indexed" if header.color is PngColor.INDEXED else "grey"
-            ids = integer_samples(png, path, number)
-            return Sample(pixels=ids, kind=kind, channels=name, bits=header.bit_depth)
-    try:
-        pixels = read_picture(path, frame=number)
-    except UnsupportedFileError:
-        ids = read_label_map(path, frame=number)
-        return Sample(pixels=ids, kind=kind, channels="grey", bits=8 * ids.dtype.itemsize)
-    names = {1: "grey", 2: "grey+alpha", 3: "RGB", 4: "RGBA"}
-    plain = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
-    return Sample(
-        pixels=np.ascontiguousarray(plain),
-        kind=kind,
-        channels=names[pixels.shape[2]],
-        bits=8 * pixels.dtype.itemsize,
-    )
-
-
 def look_at(sample: Sample, number: int, colours: Colours) -> Look:
     """Measures one map; raises InputError for samples that are no whole numbers."""
     lossy_file = sample.kind == "jpeg"
@@ -220,13 +121,6 @@ def _ids_of(sample: Sample, colours: Colours, *, learn: bool) -> tuple[Ids, int,
 
 def _is_grey(pixels: NDArray[Any]) -> bool:
     return bool((pixels[:, :, 0] == pixels[:, :, 1]).all() and (pixels[:, :, 1] == pixels[:, :, 2]).all())
-
-
-def eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """8 or 16-bit samples as 8 bits."""
-    if pixels.dtype == np.uint8:
-        return pixels
-    return (pixels.astype(np.uint32) // 257).astype(np.uint8)
 
 
 def _factor(ids: Ids, bits: int, known: frozenset[int] | None) -> int:
@@ -280,8 +174,8 @@ def unknown_mask(look: Look, colours: Colours) -> Mask | None:
 def surfaces(look: Look, unknown: Mask) -> Mask:
     """Those unknown pixels that lie in a square of FLAT_PX of one value."""
     pixels = look.sample.pixels
-    code = _pack(eight_bits(pixels)[:, :, :3]) if pixels.ndim == 3 else look.ids
-    core = (_flat(code, FLAT_PX) & unknown).astype(np.uint8)
+    code = pack(eight_bits(pixels)[:, :, :3]) if pixels.ndim == 3 else look.ids
+    core = (flat(code, FLAT_PX) & unknown).astype(np.uint8)
     grown = cv2.dilate(core, np.ones((FLAT_PX, FLAT_PX), np.uint8)) if core.any() else core
     return np.asarray(grown.astype(np.bool_) & unknown)
 
@@ -291,22 +185,17 @@ def _measure_shape(look: Look, *, colored: bool, lossy_file: bool) -> None:
     tones: NDArray[Any] = look.ids
     if colored:
         colors = eight_bits(look.sample.pixels)[:, :, :3]
-        code, tones = _pack(colors), cv2.cvtColor(np.ascontiguousarray(colors), cv2.COLOR_RGB2GRAY)
-    across, down = _changes(code)
+        code, tones = pack(colors), cv2.cvtColor(np.ascontiguousarray(colors), cv2.COLOR_RGB2GRAY)
+    across, down = changes(code)
     columns, lines = np.asarray(across.any(axis=0)), np.asarray(down.any(axis=1))
     look.changes = (columns, lines)
     enlarged = enlarged_from(columns, lines)
     if enlarged:
         look.tell("resized-nearest", 1, note=enlarged)
-    if lossy_file or (not enlarged and _on_jpeg_grid(*(_changes(tones) if colored else (across, down)))):
+    if lossy_file or (not enlarged and _on_jpeg_grid(*(changes(tones) if colored else (across, down)))):
         look.tell("lossy", 1, note="JPEG" if lossy_file else "was JPEG")
     elif not colored:
         _measure_ramps(look)
-
-
-def _changes(code: NDArray[Any]) -> tuple[Mask, Mask]:
-    """Where a value differs from the one before it, along lines and down columns."""
-    return np.asarray(code[:, 1:] != code[:, :-1]), np.asarray(code[1:] != code[:-1])
 
 
 def _measure_ramps(look: Look) -> None:
@@ -420,43 +309,3 @@ def places_of(mask: Mask) -> list[Box]:
     count, _, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
     order = np.argsort(-stats[1:count, cv2.CC_STAT_AREA])[:_PLACES] + 1
     return [(int(x), int(y), int(w), int(h)) for x, y, w, h in stats[order, :4]]
-
-
-def _flat(code: NDArray[Any], side_px: int) -> Mask:
-    """Pixels in the middle of a square of one value."""
-    reach = side_px // 2
-    flat = np.zeros(code.shape, np.bool_)
-    if min(code.shape) < side_px:
-        return flat
-    across, down = _changes(code)
-    rows, columns = code.shape[0] - 2 * reach, code.shape[1] - 2 * reach
-    run = across[:, :columns].copy()
-    for step in range(1, 2 * reach):
-        run |= across[:, step : step + columns]
-    inner = run[:rows].copy()
-    for step in range(1, side_px):
-        inner |= run[step : step + rows]
-    for step in range(2 * reach):
-        inner |= down[step : step + rows, reach : reach + columns]
-    flat[reach : reach + rows, reach : reach + columns] = ~inner
-    return flat
-
-
-def _pack(colors: NDArray[np.uint8]) -> NDArray[np.int32]:
-    wide = colors.astype(np.int32)
-    return (wide[:, :, 0] << 16) | (wide[:, :, 1] << 8) | wide[:, :, 2]
-
-
-def _pack_one(color: tuple[int, int, int]) -> int:
-    return (color[0] << 16) | (color[1] << 8) | color[2]
-
-
-FORMAT_WORDS: Mapping[str, str] = MappingProxyType({"jpeg": "JPEG", "png": "PNG", "tiff": "TIFF", "exr": "EXR"})
-
-
-def try_read(path: Path, number: int) -> Sample | InputError:
-    """The sample, or the sentence that says why there is none."""
-    try:
-        return read_sample(path, number)
-    except InputError as error:
-        return error

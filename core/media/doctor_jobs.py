@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from mapreel.core.contract.errors import OutputExistsError, disk_error
 from mapreel.core.contract.frames import FrameRange
 from mapreel.core.contract.takes import MAX_VERSION
-from mapreel.core.media.doctor import Report, examine
+from mapreel.core.media.doctor import examine
+from mapreel.core.media.doctor_findings import Report
 from mapreel.core.media.doctor_picture import draw_report
 from mapreel.core.media.doctor_repair import repair
 from mapreel.core.media.images import write_png

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import InputError
 from mapreel.core.contract.frames import find_sequence
-from mapreel.core.media.doctor import Finding, Place, Problem, Report, counted_as
-from mapreel.core.media.doctor_frames import Box, Colours, Ids, look_at, made_color, try_read
+from mapreel.core.media.doctor_colours import Box, Colours, Ids, made_color, try_read
+from mapreel.core.media.doctor_findings import Finding, Place, Problem, Report, counted_as
+from mapreel.core.media.doctor_frames import look_at
 from mapreel.core.media.sheets import BACKGROUND
 
 Picture = NDArray[np.uint8]  # [H, W, 3]

@@ -7,8 +7,6 @@ popped is filled with what stands there both before and after. A frame that need
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,29 +14,16 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from mapreel.core.contract.errors import DamagedFileError, GapError, InputError, OutputError, UnknownLabelError
+from mapreel.core.contract.errors import DamagedFileError, GapError, InputError, OutputError
 from mapreel.core.contract.frames import FoundSequence, FrameRange, MissingFrames
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime, SilentContext
-from mapreel.core.contract.takes import write_atomically
-from mapreel.core.media.doctor import Problem, Report, examine, planned_frames
-from mapreel.core.media.doctor_frames import (
-    UNKNOWN,
-    Colours,
-    Ids,
-    Look,
-    Mask,
-    between_mask,
-    eight_bits,
-    look_at,
-    surfaces,
-    try_read,
-    unknown_mask,
-)
+from mapreel.core.media.doctor import examine, planned_frames
+from mapreel.core.media.doctor_colours import UNKNOWN, Colours, Ids, Mask, eight_bits, try_read
+from mapreel.core.media.doctor_copies import Copies
+from mapreel.core.media.doctor_findings import Problem, Report
+from mapreel.core.media.doctor_frames import Look, between_mask, look_at, surfaces, unknown_mask
 from mapreel.core.media.doctor_time import LONGEST_POP, Event, TimeWindow, between_shapes
-from mapreel.core.media.files import PNG_MAGIC, read_file
-from mapreel.core.media.images import write_png
 from mapreel.core.media.palettes import Palette, load_palette
 from mapreel.core.media.sequence import counted
 
@@ -101,7 +86,7 @@ def repair(
         target.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise OutputError(f"the folder {target} cannot be made", "choose another", detail=str(exc)) from exc
-    writer = _Writer(found, target, before)
+    writer = Copies(found, target, before)
     remaining = RemainingTime()
     for count, item in enumerate(_mend(found, planned, before, missing), 1):
         watching.check()
@@ -327,96 +312,3 @@ def _rest_of(ids: Ids, event: Event) -> Mask:
     near = np.zeros(ids.shape, np.uint8)
     near[y : y + height, x : x + width][event.mask] = 1
     return np.asarray((cv2.dilate(near, np.ones((5, 5), np.uint8)) > 0) & (ids == event.class_))
-
-
-class _Writer:
-    """Writes each frame as its original was made, under its own name."""
-
-    def __init__(self, found: FoundSequence, folder: Path, report: Report) -> None:
-        self._found = found
-        self._folder = folder
-        self._colours = report.colours
-        self._usual: Look | None = None
-        self.mended: list[int] = []
-        self.copied: list[int] = []
-        self.filled: list[int] = []
-        self.pixels = 0
-
-    def pattern(self) -> str:
-        """The copies as a pattern that finds them."""
-        pattern = self._found.pattern
-        head = Path(pattern.head + "x").name[:-1]
-        return str(
-            self._folder / f"{head}{'#' * pattern.digits}{Path('x' + pattern.tail).with_suffix('.png').name[1:]}"
-        )
-
-    def write(self, number: int, look: Look | None, ids: Ids, original: Ids | None) -> None:
-        """One frame. Raises OutputError, DiskFullError."""
-        source = self._found.pattern.path(number)
-        target = self._folder / f"{source.stem}.png"
-        if look is None:
-            self.filled.append(number)
-            _save(target, ids, self._usual, self._colours, source)
-            return
-        self._usual = look
-        changed = int((ids != original).sum())
-        as_it_is = not changed and look.divided_by == 1 and "grey-as-colour" not in look.counts
-        if as_it_is and look.sample.kind == "png":
-            self.copied.append(number)
-            write_atomically(target, read_file(source, number))
-            return
-        self.mended.append(number)
-        self.pixels += changed
-        _save(target, ids, look, self._colours, source)
-
-
-def _save(target: Path, ids: Ids, look: Look | None, colours: Colours, source: Path) -> None:
-    if look is not None and look.colored:
-        write_png(target, _painted(ids, look, colours))
-    elif look is not None and look.sample.channels == "indexed" and look.sample.bits <= 8 and ids.max() < 256:
-        write_atomically(target, _indexed_png(ids.astype(np.uint8), source))
-    else:
-        deep = int(ids.max()) > 255 or (look is not None and look.sample.bits == 16 and look.divided_by == 1)
-        write_png(target, ids if deep else ids.astype(np.uint8))
-
-
-def _painted(ids: Ids, look: Look, colours: Colours) -> NDArray[np.uint8]:
-    """Ids in their palette's colours again; an unknown colour stays as it was."""
-    pixels = look.sample.pixels[:, :, :3]
-    old = eight_bits(pixels)
-    labels = np.flatnonzero(np.bincount(ids.ravel()))
-    table = np.zeros((int(labels[-1]) + 1, 3), np.uint8)
-    for label in labels[labels != UNKNOWN]:
-        table[label] = colours.color(int(label))
-    return np.asarray(np.where((ids == UNKNOWN)[:, :, None], old, table[ids]), np.uint8)
-
-
-def _indexed_png(ids: NDArray[np.uint8], source: Path) -> bytes:
-    """An 8-bit indexed PNG with the palette (and its transparency) of the original file."""
-    height, width = ids.shape
-    chunks = {name: content for name, content in _chunks(source) if name in (b"PLTE", b"tRNS")}
-    if b"PLTE" not in chunks or 3 * (int(ids.max()) + 1) > len(chunks[b"PLTE"]):
-        raise UnknownLabelError(
-            f"an id of {source.name} has no colour in its palette", "save the maps as grey ids", file=str(source)
-        )
-    lines = np.zeros((height, width + 1), np.uint8)  # each line begins with its filter: none
-    lines[:, 1:] = ids
-    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
-    parts = [(b"IHDR", header), *chunks.items(), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b"")]
-    return PNG_MAGIC + b"".join(
-        struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-        for name, content in parts
-    )
-
-
-def _chunks(source: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Chunks of a PNG that was read before, in the order that its writer had to keep."""
-    try:
-        data = read_file(source)
-    except InputError:
-        return
-    offset = len(PNG_MAGIC)
-    while offset + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, offset)
-        yield name, data[offset + 8 : offset + 8 + length]
-        offset += 12 + length

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapreel.core.media.doctor_frames import UNKNOWN, Box, Ids, Look, Mask
+from mapreel.core.media.doctor_colours import UNKNOWN, Box, Ids, Mask
+from mapreel.core.media.doctor_frames import Look
 
 LONGEST_POP = 4
 """Frames; what stays longer may be meant."""

@@ -22,8 +22,10 @@ from mapreel.core.contract.errors import (
 from mapreel.core.contract.frames import FrameRange, MissingFrames
 from mapreel.core.contract.progress import SilentContext
 from mapreel.core.contract.requests import InspectRequest, RepairRequest
-from mapreel.core.media.doctor import Problem, examine, glance
-from mapreel.core.media.doctor_frames import Colours, Sample, look_at
+from mapreel.core.media.doctor import examine, glance
+from mapreel.core.media.doctor_colours import Colours, Sample
+from mapreel.core.media.doctor_findings import WORDS, Problem
+from mapreel.core.media.doctor_frames import look_at
 from mapreel.core.media.doctor_jobs import run_inspect, run_repair
 from mapreel.core.media.doctor_picture import WIDTH_PX, draw_report
 from mapreel.core.media.doctor_repair import repair
@@ -464,6 +466,4 @@ def test_as_jobs(truth, save, tmp_path):
 
 
 def test_every_problem_is_explained():
-    from mapreel.core.media.doctor import _WORDS
-
-    assert set(_WORDS) == set(Problem)
+    assert set(WORDS) == set(Problem)

@@ -9,7 +9,7 @@ from pathlib import Path
 from mapreel.core.commands.submission import Interrupted
 from mapreel.core.contract import errors
 from mapreel.core.contract.errors import MapreelError, UsageError
-from mapreel.core.media.doctor import Problem
+from mapreel.core.media.doctor_findings import Problem
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "trouble.md").read_text(encoding="utf-8")
 
