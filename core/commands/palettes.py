@@ -22,11 +22,14 @@ def palettes(
     if name is None:
         found = [load_palette(known) for known in palette_names()]
         rows = [["palette", "classes"], *([palette.name, str(len(palette.classes))] for palette in found)]
-        data = [{"name": palette.name, "classes": len(palette.classes)} for palette in found]
-        console.result({"palettes": data}, table(rows))
+        listed = [{"name": palette.name, "classes": len(palette.classes)} for palette in found]
+        console.result({"palettes": listed}, table(rows))
         return
     palette = load_palette(name)
     rows = [["id", "colour", "class"]]
     rows += [[str(entry.id), "#{:02x}{:02x}{:02x}".format(*entry.color), entry.name] for entry in palette.classes]
     classes = [{"id": entry.id, "name": entry.name, "color": list(entry.color)} for entry in palette.classes]
-    console.result({"name": palette.name, "classes": classes}, table(rows))
+    told = [palette.source, palette.note]
+    shared = [f"one colour: {', '.join(names)} (read as {names[0]})" for names in palette.shared_colors]
+    data = {"name": palette.name, "source": palette.source, "note": palette.note, "classes": classes}
+    console.result(data, [*table(rows), *(line for line in (*told, *shared) if line)])
