@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mapreel.core.contract.errors import UnsupportedFileError
 from mapreel.core.media.files import (
     EXR_MAGIC,
+    bad_header,
     check_size,
     check_suffix,
     damaged,
@@ -128,7 +129,7 @@ def open_exr(path: Path, frame: int | None, remedy: str) -> Iterator[oiio.ImageI
     check_suffix(path, frame, "exr")
     source = oiio.ImageInput.open(str(path))
     if source is None:
-        raise damaged(path, frame, "has a header that cannot be read", oiio_message())
+        raise bad_header(path, frame, oiio_message())
     try:
         check_exr(source.spec(), path, frame, remedy)
         yield source

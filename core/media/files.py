@@ -146,6 +146,19 @@ def damaged(path: Path, frame: int | None, how: str, detail: str = "") -> Damage
     )
 
 
+def bad_header(path: Path, frame: int | None, message: str) -> InputError:
+    """The error for a picture that OpenImageIO does not open, by what it says."""
+    if "limits:" not in message:
+        return damaged(path, frame, "has a header that cannot be read", message)
+    return FileTooLargeError(
+        f"{picture_name(path, frame)} claims to be larger than Mapreel takes",
+        f"make it smaller, at most {MAX_IMAGE_MB} MB of pixels, or render it again",
+        detail=message,
+        file=str(path),
+        frame=frame,
+    )
+
+
 def unsupported(path: Path, frame: int | None, how: str, remedy: str) -> UnsupportedFileError:
     """The error for a sound file of a kind that this place cannot take."""
     return UnsupportedFileError(f"{picture_name(path, frame)} {how}", remedy, file=str(path), frame=frame)

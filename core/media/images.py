@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mapreel.core.media.exrfile import exr_size, read_exr
 from mapreel.core.media.files import (
+    bad_header,
     check_size,
     check_suffix,
     damaged,
@@ -161,7 +162,7 @@ def _open_picture(path: Path, frame: int | None) -> tuple[oiio.ImageInput, oiio.
     config.attribute("oiio:UnassociatedAlpha", 1)
     source = oiio.ImageInput.open(str(path), config)
     if source is None:
-        raise damaged(path, frame, "has a header that cannot be read", oiio_message())
+        raise bad_header(path, frame, oiio_message())
     spec = source.spec()
     raw = spec.width * spec.height * spec.nchannels * spec.format.size()
     payload = file_bytes(path, frame)

@@ -32,7 +32,7 @@ MAX_HOURS = 48  # of one shot, however few its frames
 _OPTIONS = {
     "format_whitelist": _DEMUXERS,
     "protocol_whitelist": "file",
-    "max_streams": str(MAX_STREAMS),
+    "max_streams": str(MAX_STREAMS + 1),  # those beyond are not opened
     "max_pixels": str(MAX_PIXELS),
 }
 MOVIE_SUFFIXES = frozenset(
