@@ -184,7 +184,9 @@ def _from_near(painted: Picture, box: Box, color: tuple[int, int, int]) -> Pictu
     scale = _NEAR_PX / max(part.shape[:2])
     large = _scaled(part, scale)
     cv2.rectangle(large, (0, 0), (large.shape[1] - 1, large.shape[0] - 1), color, 2)
-    return large
+    square = _blank(large.shape[0])[:, :_NEAR_PX]
+    square[:, : large.shape[1]] = large
+    return square
 
 
 def _busiest(ids: Ids) -> Box:

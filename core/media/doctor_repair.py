@@ -117,6 +117,8 @@ def refuse_same_folder(found: FoundSequence, folder: Path) -> None:
 
 
 def _refuse_gaps(report: Report, missing: MissingFrames) -> None:
+    if not report.numbers:
+        raise DamagedFileError(f"no frame of {report.source} can be read", "render or copy them again")
     if missing is not MissingFrames.ERROR:
         return
     for problem, kind in ((Problem.GAP, GapError), (Problem.DAMAGED, DamagedFileError)):

@@ -264,6 +264,34 @@ def test_damage_is_named_with_its_frames(truth, save, damage):
     assert problems(report) - COMPANIONS.get(name, set()) == {name}
 
 
+def odd_frame(random, kind):
+    """A picture of an odd size and kind, blocks or noise."""
+    height, width = (int(side) for side in random.choice([1, 2, 3, 8, 31, 33, 70], 2))
+    top = int(random.choice([2, 12, 300, 65536]))
+    blocks = np.kron(random.integers(0, top, (height // 4 + 1, width // 4 + 1)), np.ones((4, 4), int))[:height, :width]
+    colors = np.stack([blocks, blocks * 7, blocks * 13, blocks * 0 + 255], axis=-1)
+    noise = random.integers(0, 256, (height, width, 3)).astype(np.uint8)
+    return [blocks.astype(np.uint8), blocks.astype(np.uint16), colors.astype(np.uint16), noise][kind]
+
+
+def test_odd_sizes_kinds_and_mixtures_come_through(tmp_path):
+    random = np.random.default_rng(7)
+    for turn in range(24):
+        folder = tmp_path / f"maps{turn}"
+        folder.mkdir()
+        frame = odd_frame(random, turn % 4)
+        for number in (1, 2, 3, 5, 6):
+            odd = random.random() < 0.15
+            shown = odd_frame(random, int(random.integers(0, 4))) if odd else np.roll(frame, number, axis=0)
+            write_png(folder / f"{number:04d}.png", np.ascontiguousarray(shown))
+        done = repair(
+            folder, tmp_path / f"out{turn}", palette="street" if turn % 2 else None, missing=MissingFrames.HOLD
+        )
+        assert len(list((tmp_path / f"out{turn}").iterdir())) == 6
+        assert done.after.find("gap") is None
+        assert draw_report(done.before).shape[1] == WIDTH_PX
+
+
 def test_more_ids_than_a_label_map_has(save):
     ids = (np.arange(64 * 64, dtype=np.uint16) // 8).reshape(64, 64)
     assert "too-many-ids" in problems(examine(save({1: ids, 2: ids})))
