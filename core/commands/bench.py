@@ -55,6 +55,9 @@ def render(
     pictures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --shot: write contact sheets and flicker strips.")
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only fast quality from maps to frames in cuda, cuda:0, cpu.")
+    ] = None,
     memory: Annotated[
         bool, typer.Option("--memory", help="Also peak memory of 96 and of 960 frames (takes long).")
     ] = False,
@@ -75,6 +78,8 @@ def render(
         frames,
     )
     known = _conditions(conditions or CONDITIONS)
+    if device is not None and (lpips is not None or memory):
+        raise UsageError("--device measures one figure alone", "leave out --shot, --lpips and --memory")
     from mapreel.core import benchmarks
     from mapreel.core.local import wait_calmly
     from mapreel.core.vid2vid.models import find_model
@@ -87,7 +92,12 @@ def render(
     data: dict[str, Any] = {"machine": benchmarks.machine(), "model": model}
     with tempfile.TemporaryDirectory(prefix="mapreel-bench-") as name, console.progress() as view:
         folder = Path(name)
-        if shot is None or lpips is None:
+        if device is not None:
+            from mapreel.core.vid2vid.evaluate_device import measure_device
+
+            request = benchmarks.render_request(folder / "none", model, frames)
+            data["device_to_device"] = measure_device(request, device)
+        elif shot is None or lpips is None:
             data["render"] = benchmarks.measure_render(folder, model, frames, view.show)
         else:
             from mapreel.core.vid2vid.evaluate_comparison import Comparison

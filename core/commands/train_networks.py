@@ -33,6 +33,8 @@ Perceptual = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")]
 
+DEFAULT_CRITIC = "oasis"  # the better one of those measured: docs/decisions/0007-training.md
+
 
 def student(
     data: Data,
@@ -45,24 +47,34 @@ def student(
     teacher: Annotated[
         str | None, typer.Option(metavar="NAME|DIR", help="A model to learn from as well, its frames beside the truth.")
     ] = None,
-    critic: Annotated[str, typer.Option(metavar="patch|oasis", help="Who judges the frames.")] = "patch",
+    critic: Annotated[
+        str | None, typer.Option(metavar="patch|oasis", help="Who judges the frames; oasis when left out.")
+    ] = None,
     slim: Annotated[
         bool, typer.Option("--slim", help="A fifth of the weights: quicker to train and render, softer.")
+    ] = False,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="The paper's own student of the paper's own teacher (--teacher).")
     ] = False,
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
     """Train the network of full, fast and draft quality."""
     check_paths(data, out)
+    _check_paper(paper, teacher, slim=slim, critic=critic)
     if teacher is not None:
         from mapreel.core.vid2vid.models import find_model
 
         find_model(teacher)
 
     def work(**common: Any) -> dict[str, Any]:
+        if paper and teacher is not None:
+            from mapreel.core.vid2vid.train_paper_student import run_train_paper_student
+
+            return run_train_paper_student(data, out, teacher=teacher, **common)
         from mapreel.core.vid2vid.train_job import run_train
 
-        return run_train(data, out, critic=critic, teacher=teacher, slim=slim, **common)
+        return run_train(data, out, critic=critic or DEFAULT_CRITIC, teacher=teacher, slim=slim, **common)
 
     named = {"name": name, "licence": licence, "palette": palette}
     run_training(out, work, as_json=as_json, steps=steps, perceptual=perceptual, resume=resume, **named)
@@ -140,6 +152,21 @@ def check_paths(data: list[Path], out: Path) -> None:
             raise MissingInputError(f"the training shot {folder} is not there", "check its name", file=str(folder))
     if out.is_file():
         raise UsageError(f"{out} is a file and not a folder", "choose another --out", file=str(out))
+
+
+def _check_paper(paper: bool, teacher: str | None, *, slim: bool, critic: str | None) -> None:
+    """Raises UsageError for options that do not go with --paper."""
+    if not paper:
+        return
+    if teacher is None:
+        raise UsageError(
+            "the paper's student learns from a teacher", "add --teacher, a model of `mapreel train teacher`"
+        )
+    if slim or critic is not None:
+        raise UsageError(
+            f"--paper and {'--slim' if slim else '--critic'} do not go together",
+            "the paper has said what it is made of",
+        )
 
 
 def _ids(text: str | None) -> tuple[int, ...]:

@@ -52,8 +52,21 @@ def find_model(name: str) -> Path:
 def holds_teacher(path: Path) -> bool | None:
     """Whether a weights file holds a teacher, from its header; None where that cannot be read: loading says why."""
     try:
-        with path.open("rb") as file:
-            header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), LARGEST_HEADER_BYTES)))
-        return bool(header["__metadata__"].get("architecture", UNET) == COMPOSITE)
+        return bool(_header(path).get("architecture", UNET) == COMPOSITE)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def holds_paper_student(path: Path) -> bool:
+    """Whether a weights file holds the paper's student, from its header."""
+    try:
+        return bool(holds_teacher(path) and json.loads(_header(path)["config"])["student"] is True)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
+
+
+def _header(path: Path) -> dict[str, str]:
+    with path.open("rb") as file:
+        header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), LARGEST_HEADER_BYTES)))
+    told: dict[str, str] = header["__metadata__"]
+    return told

@@ -33,6 +33,17 @@ class CompositeFrame:
     warped: Tensor  # [N, 3, H, W] -1..1, the newest previous frame along the flow
 
 
+class PictureNorm(nn.GroupNorm):
+    """Instance norm with scale and shift: each channel of each picture by itself, over the whole picture.
+
+    As group norm with a channel to a group, which is the same; for torch's own instance norm gives wrong gradients on
+    the processor (2.13) for a batch of one in channels-last memory. `tests/unit/test_vid2vid_paper.py` watches it.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels)
+
+
 class DenseBlock(nn.Module):
     """3x3, norm, ReLU, 3x3, norm, added to the input."""
 
@@ -191,7 +202,7 @@ def _transposed(channels_in: int, channels: int) -> nn.ConvTranspose2d:
 
 def _normed(conv: nn.Conv2d | nn.ConvTranspose2d) -> tuple[nn.Module, nn.Module]:
     """A convolution and its norm: batch norm at batch one is instance norm, so instance norm it is."""
-    return conv, nn.InstanceNorm2d(conv.out_channels, affine=True)
+    return conv, PictureNorm(conv.out_channels)
 
 
 def _blocks(channels: int, count: int, *, student: bool) -> nn.Sequential:

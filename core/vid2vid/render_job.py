@@ -25,6 +25,7 @@ from mapreel.core.vid2vid.checkpoint import Model, load_model
 from mapreel.core.vid2vid.conditions import source_digits
 from mapreel.core.vid2vid.keyframes import LONGEST_GAP
 from mapreel.core.vid2vid.lanes import Lanes, can_part
+from mapreel.core.vid2vid.models import find_model, holds_paper_student
 from mapreel.core.vid2vid.reference import carried_over
 from mapreel.core.vid2vid.renderer import Memory, RenderedFrame, Renderer
 from mapreel.core.vid2vid.shot import Shot, open_shot
@@ -52,7 +53,8 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
     """
     refuse_unsupported(request)
     folder = claim_folder(take) if is_file_take(take) else take
-    model = load_teacher(request.model) if request.quality is Quality.TEACHER else load_model(request.model)
+    composite = request.quality is Quality.TEACHER or holds_paper_student(find_model(request.model))
+    model = load_teacher(request.model) if composite else load_model(request.model)
     if is_file_take(take) and take.exists() and not (folder / SIDECAR).is_file():
         return _finished_movie(request, take, folder, model)
     shot = open_shot(model, request)

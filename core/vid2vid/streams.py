@@ -125,6 +125,29 @@ class _Way:
         return warp_picture(picture, self.motion) * self.valid[..., None]
 
 
+def middle_from_both(
+    memory: NDArray[np.float32], ways: tuple[NDArray[np.float32], ...], ids: Sequence[tuple[Any, ...]], nearness: float
+) -> tuple[NDArray[np.float32], ...]:
+    """What is known of an in-between before its later key is made.
+
+    Args:
+        memory: the earlier key [h, w, 3].
+        ways: motion [h, w, 2] px of the in-between to the earlier key, and of the later key to the in-between.
+        ids: maps [h, w] of the earlier key, the in-between and the later key.
+        nearness: of the earlier key, 0..1.
+
+    Returns:
+        As `Between` has them: motion to the later key, its share, the earlier key times its share, where either counts.
+    """
+    first = agreement(ways[0], ids[1], ids[0])
+    to_last, known = invert(ways[1], ids[2], ids[1])
+    last = agreement(to_last, ids[1], ids[2]) & known
+    shares = np.stack([first * np.float32(nearness), last * np.float32(1 - nearness)], axis=-1)
+    shares /= np.maximum(shares.sum(axis=-1, keepdims=True), 1e-6)
+    base = shares[..., :1] * warp_picture(memory, ways[0])
+    return to_last, shares[..., 1:], base, (first | last)[..., None].astype(np.float32)
+
+
 class CropStream:
     """Follows one crop through a shot; `next()` gives the sample, `keep()` takes the network's answer back.
 
@@ -267,20 +290,11 @@ class CropStream:
             return Between.none(h, w)
         to_first = self._motion(middle, self._before)
         ids = [self._ids(index) for index in (self._before, middle, self._index)]
-        first = agreement(to_first, ids[1], ids[0])
-        to_last, known = invert(self._motion(self._index, middle), ids[2], ids[1])
-        last = agreement(to_last, ids[1], ids[2]) & known
         nearness = (self._index - middle) / (self._index - self._before)
-        shares = np.stack([first * np.float32(nearness), last * np.float32(1 - nearness)], axis=-1)
-        shares /= np.maximum(shares.sum(axis=-1, keepdims=True), 1e-6)
-        base = shares[..., :1] * warp_picture(self._memory, to_first)
-        return Between(
-            picture_to_tensor(to_last),
-            picture_to_tensor(shares[..., 1:]),
-            picture_to_tensor(base),
-            picture_to_tensor(self._crop(self._shot.colors, middle)),
-            picture_to_tensor((first | last)[..., None].astype(np.float32)),
-        )
+        ways = (to_first, self._motion(self._index, middle))
+        to_last, share, base, counts = middle_from_both(self._memory, ways, ids, nearness)
+        truth = self._crop(self._shot.colors, middle)
+        return Between(*map(picture_to_tensor, (to_last, share, base, truth, counts)))
 
     def _motion(self, index: int, before: int) -> NDArray[np.float32]:
         """Motion of one frame all the way to an earlier one, within the window: [h, w, 2] px."""

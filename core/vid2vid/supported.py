@@ -9,7 +9,7 @@ from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.frames import find_sequence
 from mapreel.core.contract.pictures import file_spec
 from mapreel.core.contract.requests import Quality, RenderRequest
-from mapreel.core.vid2vid.models import find_model, holds_teacher
+from mapreel.core.vid2vid.models import find_model, holds_paper_student, holds_teacher
 
 
 def refuse_unsupported(request: RenderRequest) -> None:
@@ -31,6 +31,8 @@ def refuse_other_network(request: RenderRequest) -> None:
     teacher = holds_teacher(find_model(request.model))
     if teacher is False:
         refuse_teacher(request.quality)
+    if teacher and request.quality is Quality.FAST and holds_paper_student(find_model(request.model)):
+        return
     if teacher and request.quality is not Quality.TEACHER:
         raise UsageError(
             f"the model {request.model} holds a teacher network, which renders in no other quality",

@@ -21,8 +21,12 @@ def generator_squares(fake: Verdicts) -> Tensor:
 
 
 def weighted_l1(made: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
-    """L1 distance of [N, C, H, W] where `weight` [N, 1, H, W] (0..1) says that it counts."""
-    return ((made - wanted).abs() * weight).sum() / (made.shape[1] * weight.sum() + 1.0)
+    """L1 distance of [N, C, H, W] where `weight` [N, 1, H, W] (0..1) says that it counts; each picture counts alike.
+
+    So a batch gives the mean of what its pictures give alone, also where they lie in several processes.
+    """
+    distances = ((made - wanted).abs() * weight).sum(dim=(1, 2, 3))
+    return (distances / (made.shape[1] * weight.sum(dim=(1, 2, 3)) + 1.0)).mean()
 
 
 def trusted_share(weight: Tensor, confidence: Tensor) -> Tensor:
@@ -30,4 +34,5 @@ def trusted_share(weight: Tensor, confidence: Tensor) -> Tensor:
 
     weight, confidence: [N, 1, H, W], 0..1.
     """
-    return (weight * confidence).sum() / (confidence.sum() + 1.0)
+    shares = (weight * confidence).sum(dim=(1, 2, 3)) / (confidence.sum(dim=(1, 2, 3)) + 1.0)
+    return shares.mean()

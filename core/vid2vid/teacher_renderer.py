@@ -7,7 +7,7 @@ no anchors in it: a chunk is rendered from the shot's first frame on, and so giv
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +18,11 @@ from torch.nn import functional as F
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.requests import Quality
 from mapreel.core.device import memory_guard
-from mapreel.core.vid2vid.compensation import Picture
+from mapreel.core.vid2vid.compensation import Picture, in_betweens
 from mapreel.core.vid2vid.inputs import picture_to_tensor, tensor_to_picture
+from mapreel.core.vid2vid.pipeline import worker_pool
 from mapreel.core.vid2vid.precision import fast_precision
-from mapreel.core.vid2vid.renderer import Memory, RenderedFrame, to_pixels
+from mapreel.core.vid2vid.renderer import Memory, RenderedFrame, key_after, to_pixels
 from mapreel.core.vid2vid.shot import Shot
 from mapreel.core.vid2vid.teacher_inputs import label_frame
 from mapreel.core.vid2vid.teacher_model import TeacherModel
@@ -49,8 +50,12 @@ class TeacherRenderer:
         """All frames of the segment, which is the whole shot, in order.
 
         Raises:
-            UsageError: another quality than that of the teacher.
+            UsageError: another quality than that of the teacher; a student also has fast quality, which is the paper's
+                motion-aware inference.
         """
+        if quality is Quality.FAST and self.model.config.student:
+            yield from self._part_time(shot, segment)
+            return None
         if quality is not Quality.TEACHER or memory is not None:
             raise UsageError(f"the model {self.model.name} holds a teacher network", "choose the quality teacher")
         chain = Chain()
@@ -58,6 +63,21 @@ class TeacherRenderer:
             picture, chain = self.render_frame(shot, index, chain)
             yield RenderedFrame(shot.timeline.numbers[index], to_pixels(picture), True)
         return None
+
+    def _part_time(self, shot: Shot, segment: Segment) -> Iterator[RenderedFrame]:
+        """Key frames by the network, each on the key frames before it; the others carried from both neighbours."""
+        numbers, last = shot.timeline.numbers, segment.end - 1
+        key, (picture, chain) = segment.start, self.render_frame(shot, segment.start, Chain())
+        yield RenderedFrame(numbers[key], to_pixels(picture), True)
+        with worker_pool() as pool:
+            while key < last:
+                due = key_after(shot, key, last)
+                following, chain = self.render_frame(shot, due, chain)
+                made = in_betweens(shot, (key, picture), (due, following), pool)
+                for index, between in enumerate(made, start=key + 1):
+                    yield RenderedFrame(numbers[index], to_pixels(between.picture), False)
+                key, picture = due, following
+                yield RenderedFrame(numbers[key], to_pixels(picture), True)
 
     def render_frame(self, shot: Shot, index: int, chain: Chain) -> tuple[Picture, Chain]:
         """Make the frame at timeline index `index` on the frames before; a reference frame is its picture.

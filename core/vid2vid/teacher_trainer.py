@@ -25,23 +25,24 @@ from mapreel.core.vid2vid.discriminator import MultiScaleDiscriminator
 from mapreel.core.vid2vid.distillation import composite_frame
 from mapreel.core.vid2vid.inputs import ClassTable
 from mapreel.core.vid2vid.losses import Verdicts, carried, feature_matching
-from mapreel.core.vid2vid.models import LOG_FILE
 from mapreel.core.vid2vid.paper_config import PaperConfig
 from mapreel.core.vid2vid.paper_network import FLOW_PX, CompositeFrame, CompositeGenerator
 from mapreel.core.vid2vid.precision import fast_precision
+from mapreel.core.vid2vid.ranks import Ranks
 from mapreel.core.vid2vid.samples import drawn_sheet, write_sheet
 from mapreel.core.vid2vid.teacher_losses import critic_squares, generator_squares, trusted_share, weighted_l1
 from mapreel.core.vid2vid.teacher_model import save_teacher
 from mapreel.core.vid2vid.teacher_streams import SPACINGS, Clip, SequenceSample, SequenceStream, joined
-from mapreel.core.vid2vid.training_log import trim_log
 from mapreel.core.vid2vid.training_run import TrainingRun
 from mapreel.core.vid2vid.training_state import (
     CHECKPOINT_FILE,
+    beside,
     damaged_state,
     read_state,
     restore,
     save_state,
     train_to_the_end,
+    weights_digest,
 )
 
 LENGTHS = (6, 12, 24, 28)
@@ -87,13 +88,14 @@ class TeacherTrainer(TrainingRun[TeacherPlan, CompositeGenerator]):
         table: ClassTable,
         device: torch.device,
         perceptual: LpipsSqueeze | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         """Raises InputError when the shots do not have the size of the config, or are too small for the network."""
         crop = plan.crop_px or (config.height, config.width)
         _check_sizes(shots, config, crop)
         torch.manual_seed(plan.seed)
         self.folder, self.config, self.plan, self.shots, self.table = folder, config, plan, shots, table
-        self.device, self.perceptual, self.step = device, perceptual, 0
+        self.device, self.perceptual, self.ranks, self.step = device, perceptual, ranks or Ranks(), 0
         self.generator, self.averaged = CompositeGenerator(config).to(device), CompositeGenerator(config).to(device)
         self.averaged.load_state_dict(self.generator.state_dict())
         self.averaged.eval().requires_grad_(False)
@@ -106,18 +108,36 @@ class TeacherTrainer(TrainingRun[TeacherPlan, CompositeGenerator]):
         adam = {"betas": (0.5, 0.999), "fused": True}
         self.optimizer = torch.optim.Adam(self.generator.parameters(), plan.rate, **adam)  # type: ignore[arg-type]
         self.critic_optimizer = torch.optim.Adam(self.critics.parameters(), plan.rate, **adam)  # type: ignore[arg-type]
-        self._random = np.random.default_rng([plan.seed, 0])
-        self._streams = [SequenceStream(shots, config, crop, self._random) for _ in range(plan.sequences)]
-        self._left = 0
+        self._crop_px = crop
+        self._teachers: dict[str, str | None] = {"perceptual": weights_digest(perceptual) if perceptual else None}
+        self._start_streams()
 
     def run(self, context: JobContext) -> None:
         """Train to the end; raises as `train_to_the_end`. A sequence that a stop has cut is not gone on with."""
-        self._random.bit_generator.state = np.random.default_rng([self.plan.seed, self.step]).bit_generator.state
+        self._start_streams()
+        self.ranks.share([self.generator, self.averaged, self.critics])
+        train_to_the_end(
+            self, context, check=lambda: self._check(context), draw=self.draw_samples, logs=self.ranks.first
+        )
+
+    def _start_streams(self) -> None:
+        """Streams that depend on nothing but the seed and the step.
+
+        How long sequences are is drawn alike in all processes, so that they stand at the same place of theirs and train
+        the same critics; what the sequences show is drawn for each. Two processes are a batch of twice the size.
+        """
+        seed, mine = self.plan.seed, self.plan.sequences * self.ranks.rank
+        self._random = np.random.default_rng([seed, self.step])
+        self._streams = [
+            SequenceStream(self.shots, self.config, self._crop_px, np.random.default_rng([seed, self.step, mine + i]))
+            for i in range(self.plan.sequences)
+        ]
         self._left = 0
-        train_to_the_end(self, context, draw=self.draw_samples)
 
     def draw_samples(self) -> None:
         """Write the sample sheet of this step: single frames on the true ones before them. Raises OutputError."""
+        if not self.ranks.first:
+            return
 
         def draw(shot: TrainingShot, index: int) -> NDArray[np.uint8]:
             return composite_frame(self.averaged, self.device, shot, index, shot.colors, True)
@@ -141,6 +161,7 @@ class TeacherTrainer(TrainingRun[TeacherPlan, CompositeGenerator]):
         loss = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.ranks.average(self.generator.parameters())
         nn.utils.clip_grad_norm_(self.generator.parameters(), 20.0)
         self.optimizer.step()
         self._average()
@@ -154,15 +175,22 @@ class TeacherTrainer(TrainingRun[TeacherPlan, CompositeGenerator]):
     def _begin(self) -> None:
         """New sequences for all streams, of the length this part of the run asks for."""
         wanted = LENGTHS[min(len(LENGTHS) - 1, len(LENGTHS) * self.step // max(1, self.plan.steps))]
-        length = min(wanted, *(len(s) for s in self.shots))
+        shortest = min(len(s) for s in self.shots)
+        gap = self._draw_gap(shortest)
+        length = min(wanted, (shortest - 1) // gap + 1)
         given = 0 if self._random.random() < FROM_NOTHING else min(self.config.previous, length - 1)
         for stream in self._streams:
-            stream.restart(length, given)
+            stream.restart(length, given, gap)
         self._left = length - given
+
+    def _draw_gap(self, shortest: int) -> int:  # noqa: ARG002 - a teacher makes every frame
+        """Frames of the shot from one frame of a sequence to the next; the shortest shot has so many."""
+        return 1
 
     def _update_critics(self, sample: SequenceSample, made: CompositeFrame) -> tuple[Tensor, dict[str, Verdicts]]:
         """One update of all critics; returns their loss and their view of the truth, which matching needs, too."""
         self.critics.requires_grad_(True)
+        self.ranks.share_buffers(self.critics)
         truth = {"image": _image(sample, sample.truth)} | {_name(s): _true_clip(c) for s, c in sample.clips.items()}
         fake = self._shown(sample, made.picture.detach(), made.synthesised.detach())
         with fast_precision(self.device):
@@ -171,6 +199,8 @@ class TeacherTrainer(TrainingRun[TeacherPlan, CompositeGenerator]):
         loss = torch.stack([critic_squares(real[name], verdicts[name]).float() for name in truth]).sum()
         self.critic_optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        for name in truth:  # the others have no gradient, here or in any other process
+            self.ranks.average(self.critics[name].parameters())
         self.critic_optimizer.step()
         return loss.detach(), {n: [[f.detach() for f in scale] for scale in scales] for n, scales in real.items()}
 
@@ -205,17 +235,29 @@ class TeacherTrainer(TrainingRun[TeacherPlan, CompositeGenerator]):
             with fast_precision(self.device):
                 distance = self.perceptual(pictures, sample.truth.repeat(2, 1, 1, 1) * 0.5 + 0.5)
             terms["perceptual"] = plan.perceptual * distance.float().mean()
-        return terms
+        return terms | self._more_terms(sample, made, fake)
+
+    def _more_terms(
+        self,
+        sample: SequenceSample,  # noqa: ARG002
+        made: CompositeFrame,  # noqa: ARG002
+        fake: dict[str, Verdicts],  # noqa: ARG002
+    ) -> dict[str, Tensor]:
+        """What else is learnt, weighted: a teacher has the truth alone."""
+        return {}
 
     # --- on disk ------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
         """Write the checkpoint: all that is needed to go on. Raises OutputError."""
+        if not self.ranks.first:
+            return
         header = {
             "step": str(self.step),
             "config": json.dumps(asdict(self.config)),
             "classes": json.dumps(self.table.listed()),
             "plan": json.dumps(asdict(self.plan)),
+            **{name: json.dumps(sha256) for name, sha256 in self._teachers.items()},
         }
         save_state(self.folder / CHECKPOINT_FILE, self._modules(), self._optimizers(), header)
 
@@ -224,12 +266,14 @@ class TeacherTrainer(TrainingRun[TeacherPlan, CompositeGenerator]):
 
         Raises:
             DamagedModelError: the checkpoint cannot be read.
-            ModelMismatchError: it belongs to another network or to other classes.
+            ModelMismatchError: it belongs to another network or to other classes, or was trained with another
+                perceptual network or teacher.
         """
         path = self.folder / CHECKPOINT_FILE
         header, tensors = read_state(path)
         try:
             step, config, classes = int(header["step"]), json.loads(header["config"]), json.loads(header["classes"])
+            found = {name: json.loads(header[name]) for name in self._teachers if name in header}
         except (KeyError, ValueError) as exc:
             raise damaged_state(path, exc) from exc
         if config != json.loads(json.dumps(asdict(self.config))) or classes != self.table.listed():
@@ -238,9 +282,16 @@ class TeacherTrainer(TrainingRun[TeacherPlan, CompositeGenerator]):
                 "give the same options, shots and --palette, or train into another folder",
                 file=str(path),
             )
+        for name, before in found.items():  # older checkpoints do not say it
+            if before != self._teachers[name]:
+                told = {"perceptual": "perceptual network"}.get(name, name)
+                raise ModelMismatchError(
+                    f"the checkpoint {path} was trained {beside(before, self._teachers[name])} {told}",
+                    f"give the same --{name} as before or train into another folder",
+                    file=str(path),
+                )
         restore(path, tensors, self._modules(), self._optimizers())
         self.step = step
-        trim_log(self.folder / LOG_FILE, step)
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "averaged": self.averaged, "critics": self.critics}

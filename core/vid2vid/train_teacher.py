@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from mapreel.core.contract.errors import InputError, UsageError
+from mapreel.core.contract.errors import InputError
 from mapreel.core.contract.progress import JobContext
-from mapreel.core.device import pick_device
 from mapreel.core.quality import lpips_squeeze
 from mapreel.core.vid2vid.inputs import ClassTable
+from mapreel.core.vid2vid.models import MODEL_FILE
 from mapreel.core.vid2vid.paper_config import PaperConfig
+from mapreel.core.vid2vid.ranks import join_ranks
 from mapreel.core.vid2vid.teacher_trainer import TeacherPlan, TeacherTrainer
 from mapreel.core.vid2vid.train_job import refuse_folder
 from mapreel.core.vid2vid.training_data import class_table, generator_config, load_data
@@ -55,14 +55,11 @@ def run_train_teacher(
 
     Raises:
         InputError: the data cannot be used.
-        UsageError: torchrun started several processes.
         MissingInputError: there is no training in `out` to `resume`.
         ModelMismatchError: the training to `resume` has another network or other classes.
         OutputExistsError: there is a training in `out` and `resume` was not asked for.
         CancelledError: the context asked for it; a checkpoint is written first.
     """
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UsageError("a teacher is trained in one process", "start it without torchrun")
     refuse_folder(out, resume=resume)
     if not data:
         raise InputError("no training data is given", "give at least one folder with color and label")
@@ -82,17 +79,18 @@ def run_train_teacher(
         ngf=ngf,
         foreground=places,
     )
-    device = pick_device()
-    network = lpips_squeeze(perceptual, device) if perceptual else None
     plan = TeacherPlan(steps=steps, crop_px=crop_px)
-    trainer = TeacherTrainer(out, config, plan, shots, table, device, network)
-    if resume:
-        trainer.resume()
-    trainer.run(context)
-    story = {"data": json.dumps([d.name for d in data]), **(story or {})}
-    model = trainer.export(out / "model", name=name or out.name, licence=licence, story=story)
+    with join_ranks() as (ranks, device):
+        network = lpips_squeeze(perceptual, device) if perceptual else None
+        trainer = TeacherTrainer(out, config, plan, shots, table, device, network, ranks)
+        if resume:
+            trainer.resume()
+        trainer.run(context)
+        story = {"data": json.dumps([d.name for d in data]), **(story or {})}
+        if ranks.first:
+            trainer.export(out / "model", name=name or out.name, licence=licence, story=story)
     return {
-        "model": str(model),
+        "model": str(out / "model" / MODEL_FILE),
         "steps": trainer.step,
         "ngf": ngf,
         "classes": list(table.ids),

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mapreel.core.contract.errors import CancelledError, ModelMismatchError
+from mapreel.core.contract.errors import ModelMismatchError
 from mapreel.core.contract.progress import JobContext
 from mapreel.core.quality import LpipsSqueeze
 from mapreel.core.vid2vid.adversary import Adversary, Critic, OasisAdversary, PatchAdversary, TemporalAdversary
@@ -30,6 +30,7 @@ from mapreel.core.vid2vid.streams import CropStream, StreamSample, changed
 from mapreel.core.vid2vid.training_run import TrainingRun
 from mapreel.core.vid2vid.training_state import (
     CHECKPOINT_FILE,
+    beside,
     damaged_state,
     read_state,
     restore,
@@ -236,16 +237,6 @@ class Trainer(TrainingRun[TrainingPlan, Generator]):
         longest = self.plan.longest(self.step)
         return CropStream(self.shots, self.config, self.plan.crop_px, random, history=history, longest=longest)
 
-    def _check(self, context: JobContext) -> None:
-        """Stop between two steps when this process or another one that trains along was asked to."""
-        asked: CancelledError | None = None
-        try:
-            context.check()
-        except CancelledError as exc:
-            asked = exc
-        if self.ranks.any(asked is not None, self.device):
-            raise asked or CancelledError("cancelled")
-
     def draw_samples(self) -> None:
         """Write the sample sheet of this step."""
         if self.ranks.first:
@@ -322,22 +313,17 @@ def _refuse_others(path: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
             "give the same --critic and --teacher as before or train into another folder",
         ),
         "perceptual": (
-            f"was trained {_beside(found['perceptual'], wanted['perceptual'])} perceptual network",
+            f"was trained {beside(found['perceptual'], wanted['perceptual'])} perceptual network",
             "give the same --perceptual as before or train into another folder",
         ),
         "teacher": (
-            f"was trained {_beside(found['teacher'], wanted['teacher'])} teacher",
+            f"was trained {beside(found['teacher'], wanted['teacher'])} teacher",
             "give the same --teacher as before or train into another folder",
         ),
     }
     for key, (what, remedy) in sentences.items():
         if found[key] != wanted[key]:
             raise ModelMismatchError(f"the checkpoint {path} {what}", remedy, file=str(path))
-
-
-def _beside(before: str | None, now: str | None) -> str:
-    """How a digest of before differs from that of now, as a word before what it is of."""
-    return "without a" if before is None else "with a" if now is None else "with another"
 
 
 def _rate(step: int, steps: int) -> float:

@@ -11,10 +11,13 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from mapreel.core.contract.errors import CancelledError
+from mapreel.core.contract.progress import JobContext
 from mapreel.core.vid2vid.dataset import TrainingShot
 from mapreel.core.vid2vid.inputs import ClassTable
 from mapreel.core.vid2vid.looks import gather_looks
 from mapreel.core.vid2vid.models import MODEL_FILE
+from mapreel.core.vid2vid.ranks import Ranks
 
 
 class Plan(Protocol):
@@ -44,6 +47,8 @@ class TrainingRun(ABC, Generic[P, N]):
     shots: list[TrainingShot]
     table: ClassTable
     step: int
+    device: torch.device
+    ranks: Ranks
     generator: N
     averaged: N
     optimizer: torch.optim.Optimizer
@@ -58,6 +63,16 @@ class TrainingRun(ABC, Generic[P, N]):
     def checkpoint_every(self) -> int:
         """Steps between checkpoints."""
         return self.plan.checkpoint_every
+
+    def _check(self, context: JobContext) -> None:
+        """Stop between two steps when this process or another one that trains along was asked to."""
+        asked: CancelledError | None = None
+        try:
+            context.check()
+        except CancelledError as exc:
+            asked = exc
+        if self.ranks.any(asked is not None, self.device):
+            raise asked or CancelledError("cancelled")
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -160,6 +160,11 @@ def damaged_state(path: Path, cause: Exception) -> DamagedModelError:
     )
 
 
+def beside(before: str | None, now: str | None) -> str:
+    """How a digest of before differs from that of now, as a word before what it is of."""
+    return "without a" if before is None else "with a" if now is None else "with another"
+
+
 def restore(
     path: Path,
     tensors: dict[str, Tensor],

@@ -167,3 +167,19 @@ def test_config_comes_back_from_a_header():
 def test_config_refuses(wrong):
     with pytest.raises(DamagedModelError, match="settings inside the model x"):
         paper_config_from_dict({**dataclasses.asdict(SMALL), **wrong}, file="x")
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradients_do_not_depend_on_how_the_pictures_lie_in_memory(layout):
+    """The gradient of a batch is the mean of its pictures' gradients; torch's instance norm broke that."""
+    torch.manual_seed(0)
+    network = CompositeGenerator(PaperConfig(classes=4, edges=True, width=32, height=32, ngf=4))
+    network.to(memory_format=layout)
+    labels, previous = torch.randn(2, 15, 32, 32), torch.rand(2, 6, 32, 32)
+
+    def gradients(*rows):
+        made = network(labels[list(rows)].contiguous(memory_format=layout), previous[list(rows)])
+        return torch.autograd.grad(made.synthesised.square().mean(), list(network.image.parameters()))
+
+    for both, first, second in zip(gradients(0, 1), gradients(0), gradients(1), strict=True):
+        assert torch.allclose(both, (first + second) / 2, rtol=1e-3, atol=1e-4 * float(both.abs().max()) + 1e-9)
