@@ -65,15 +65,16 @@ def inspect(
 
 def _entries(path: Path, number: int, options: MapOptions) -> dict[str, Any]:
     """Names, ids and pixels of the first frame, or why they cannot be told."""
-    from mapreel.core.media.labels import label_reading, read_coded
+    from dataclasses import asdict
+
+    from mapreel.core.media.labels import label_reading
+    from mapreel.core.media.mapfacts import map_entries
 
     try:
-        coded = read_coded(path, number, label_reading(options))
+        entries, _ = map_entries(path, number, label_reading(options))
     except InputError as error:
         return {"frame": number, "entries": [], "why_not": str(error)}
-    present = coded.present()
-    entries = [{"name": coded.entry(c).name, "id": coded.entry(c).id, "pixels": n} for c, n in present.items()]
-    return {"frame": number, "entries": sorted(entries, key=lambda entry: -entry["pixels"])}
+    return {"frame": number, "entries": [asdict(entry) for entry in entries]}
 
 
 def _motion(source: str, numbers: list[int], options: MapOptions) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from mapreel.core.contract.frames import FrameRange, MissingFrames, SequencePatt
 from mapreel.core.contract.maps import MapOptions
 from mapreel.core.contract.takes import write_atomically
 from mapreel.core.media.classes import NOTHING, ClassRules
-from mapreel.core.media.labels import label_reading, read_coded
+from mapreel.core.media.labels import label_reading
+from mapreel.core.media.mapfacts import map_entries
 from mapreel.core.media.palettes import FORMAT, MAX_CLASSES, VERSION, Palette, PaletteClass, colorize, load_palette
 from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
 from mapreel.core.media.writers import write_png
@@ -130,10 +131,10 @@ def _names(plan: ConvertPlan) -> list[str]:
     names: set[str] = set()
     for number in found.numbers:
         if number in wanted:
-            coded = read_coded(found.pattern.path(number), number, reading)
-            if coded.certain:
+            entries, certain = map_entries(found.pattern.path(number), number, reading)
+            if certain:
                 return []
-            names |= {coded.entry(code).name for code in coded.present()}
+            names |= {entry.name for entry in entries}
     return sorted(names - {NOTHING})
 
 

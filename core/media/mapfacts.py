@@ -13,9 +13,10 @@ from mapreel.core.media.exrlayers import ExrLayout, exr_layout
 from mapreel.core.media.files import kind_of, read_file, read_head
 from mapreel.core.media.images import read_picture
 from mapreel.core.media.indexpass import index_layers
-from mapreel.core.media.labels import MapReading
-from mapreel.core.media.motion import find_motion
+from mapreel.core.media.labels import MapReading, read_coded
+from mapreel.core.media.motion import MotionSource, find_motion
 from mapreel.core.media.pngfile import PngColor, parse_png
+from mapreel.core.media.readers import read_apart
 from mapreel.core.media.tiffids import Photometric, read_tiff
 
 _HEAD_BYTES = 64
@@ -30,6 +31,7 @@ class LayerFacts:
     detail: str
 
 
+@read_apart
 def map_layers(path: Path, frame: int | None = None) -> list[LayerFacts]:
     """All that can be read as a map. Raises what the readers raise."""
     kind = kind_of(read_head(path, _HEAD_BYTES, frame))
@@ -76,6 +78,30 @@ def _exr(layout: ExrLayout, path: Path, frame: int | None) -> list[LayerFacts]:
     return [*found, LayerFacts(name=name, kind="motion", detail=f"{motion.x.name}, {motion.y.name}: {motion.why}")]
 
 
+@dataclass(frozen=True)
+class EntryFacts:
+    """One kind of pixel in a map: its name, its id where the map counts, its pixels."""
+
+    name: str
+    id: int | None
+    pixels: int
+
+
+@read_apart
+def map_entries(path: Path, frame: int | None, reading: MapReading) -> tuple[list[EntryFacts], bool]:
+    """What a map shows, most first, and whether its ids are what it says (and not names). Raises as `read_coded`."""
+    coded = read_coded(path, frame, reading)
+    found = [EntryFacts(coded.entry(code).name, coded.entry(code).id, n) for code, n in coded.present().items()]
+    return sorted(found, key=lambda entry: -entry.pixels), coded.certain
+
+
+@read_apart
+def motion_source(path: Path, frame: int | None, told: str | None) -> MotionSource:
+    """Which channels are motion and how they are read. Raises as `find_motion`."""
+    return find_motion(exr_layout(path, frame), path, frame, told)
+
+
+@read_apart
 def told_choice(path: Path, frame: int | None, reading: MapReading) -> str:
     """One sentence on what of an EXR is read where nobody said which; nothing where there was no choice to make."""
     if reading.layer is not None or kind_of(read_head(path, _HEAD_BYTES, frame)) != "exr":
@@ -86,6 +112,6 @@ def told_choice(path: Path, frame: int | None, reading: MapReading) -> str:
 
 def told_motion(path: Path, frame: int | None, layout: str | None) -> str:
     """One sentence on how motion is read where its names say something else than ours."""
-    source = find_motion(exr_layout(path, frame), path, frame, layout)
+    source = motion_source(path, frame, layout)
     plain = source.axes == "x,y" and layout is None
     return "" if plain else f"read from {source.x.name} and {source.y.name} as {source.axes} ({source.why})"

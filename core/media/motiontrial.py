@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import InputError
-from mapreel.core.contract.frames import SequencePattern, find_sequence
+from mapreel.core.contract.frames import find_sequence
 from mapreel.core.contract.maps import MapOptions
 from mapreel.core.media.cryptomatte import cryptomattes, read_cryptomatte
 from mapreel.core.media.exrlayers import exr_layout
 from mapreel.core.media.indexpass import index_layers, read_index
-from mapreel.core.media.motion import find_motion, read_motion
+from mapreel.core.media.mapfacts import motion_source
+from mapreel.core.media.motion import read_motion
 from mapreel.core.media.motioncheck import combined, judge
+from mapreel.core.media.readers import read_apart
 
 TRIED = 3
 
@@ -24,7 +27,7 @@ def try_motion(source: str, numbers: list[int], options: MapOptions) -> dict[str
     """axes, channels, why, and what the warp test says on the objects in the files. Raises what the readers raise."""
     pattern = find_sequence(source).pattern
     path = pattern.path(numbers[-1])
-    found = find_motion(exr_layout(path, numbers[-1]), path, numbers[-1], options.motion_layout)
+    found = motion_source(path, numbers[-1], options.motion_layout)
     told: dict[str, Any] = {"channels": [found.x.name, found.y.name], "axes": found.axes, "why": found.why}
     said = f"motion: {found.x.name} and {found.y.name} read as {found.axes} ({found.why})"
     there = set(numbers)
@@ -32,8 +35,8 @@ def try_motion(source: str, numbers: list[int], options: MapOptions) -> dict[str
     verdict = judge(
         (
             read_motion(pattern.path(n), frame=n, layout=options.motion_layout),
-            _objects(pattern, n),
-            _objects(pattern, n - 1),
+            objects_beside(pattern.path(n), n),
+            objects_beside(pattern.path(n - 1), n - 1),
         )
         for n in tried
     )
@@ -50,9 +53,12 @@ def try_motion(source: str, numbers: list[int], options: MapOptions) -> dict[str
     return {**told, "sure": verdict.sure, "said": said}
 
 
-def _objects(pattern: SequencePattern, number: int) -> NDArray[np.unsignedinteger]:
-    """What stands in the file beside its motion: objects of a Cryptomatte, or ids."""
-    path = pattern.path(number)
+@read_apart
+def objects_beside(path: Path, number: int) -> NDArray[np.unsignedinteger]:
+    """What stands in the file beside its motion: ids, or the codes of a Cryptomatte, [H, W].
+
+    Raises InputError where there is neither, and what the readers raise.
+    """
     layout = exr_layout(path, number)
     indices = list(index_layers(layout).values())
     if indices:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from mapreel.core.contract.errors import InputError
 from mapreel.core.contract.maps import split_layout
 from mapreel.core.media.classes import ClassRules
-from mapreel.core.media.exrlayers import exr_layout
-from mapreel.core.media.motion import find_motion
+from mapreel.core.media.mapfacts import motion_source
 from mapreel.core.media.motioncheck import Pair, combined, judge
 from mapreel.core.media.sequence import MapKind, ShotSequence
 from mapreel.core.vid2vid.inputs import ClassTable
@@ -49,7 +48,7 @@ def check_motion(
     if better is None:
         return ""
     path = motion.path(numbers[0])
-    source = find_motion(exr_layout(path, numbers[0]), path, numbers[0], told)
+    source = motion_source(path, numbers[0], told)
     right = combined(source.axes, better.axes)
     doubt = (
         f"the motion {motion.source} seems to point the wrong way: read as {source.axes} ({source.why}), labels meet "
