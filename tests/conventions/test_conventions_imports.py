@@ -26,6 +26,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 # Started with -m in a process of their own: the one place of the service where torch may be.
 COMPUTE = "mapreel.core.service.compute"
+READER = "mapreel.core.media.reader"
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,9 @@ def sources() -> list[Path]:
     return [path for folder in ("core", "plugin", "ui") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
-def test_nobody_imports_the_compute_process() -> None:
-    assert [path for path in sources() if COMPUTE in imports_of(path)] == []
+@pytest.mark.parametrize("process", [COMPUTE, READER])
+def test_nobody_imports_what_is_started_as_a_process(process: str) -> None:
+    assert [path for path in sources() if process in imports_of(path)] == []
 
 
 def test_only_the_panel_imports_qt() -> None:
