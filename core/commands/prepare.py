@@ -10,9 +10,22 @@ from typing import Annotated
 import typer
 
 from mapreel.core.commands.console import Console
-from mapreel.core.commands.options import Frames, Json, absolute, model_name, optional
+from mapreel.core.commands.options import (
+    Classes,
+    Frames,
+    InstanceLayer,
+    Json,
+    Layer,
+    MotionLayout,
+    PaletteName,
+    absolute,
+    map_options,
+    model_name,
+    optional,
+)
 from mapreel.core.contract.errors import CancelledError, UsageError
 from mapreel.core.contract.frames import FrameRange
+from mapreel.core.contract.maps import MapOptions
 
 
 def prepare(
@@ -37,6 +50,11 @@ def prepare(
         str,
         typer.Option(metavar="frames|maps|none", help="Where no motion is given: what it is estimated on."),
     ] = "frames",
+    palette: PaletteName = None,
+    classes: Classes = None,
+    layer: Layer = None,
+    instance_layer: InstanceLayer = None,
+    motion_layout: MotionLayout = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Scale everything to this size.")] = None,
     frames: Frames = None,
     as_json: Json = False,
@@ -59,6 +77,7 @@ def prepare(
         frames=FrameRange.parse(frames) if frames else None,
         size_px=_size(size),
         motion_from=MotionFrom(motion_from),
+        options=MapOptions(**map_options(palette, classes, layer, instance_layer, motion_layout)),
     )
     console = Console(json=as_json)
     if task in (None, "city"):

@@ -17,13 +17,17 @@ from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import GapError, MissingInputError, MixedSizesError, UnsupportedFileError, UsageError
 from mapreel.core.contract.frames import FrameRange, find_sequence
+from mapreel.core.contract.maps import MapOptions
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
+from mapreel.core.media.classes import ClassRules
 from mapreel.core.media.drawing import drawing_motion
 from mapreel.core.media.landmarks import Subject, are_landmarks, read_landmarks
 from mapreel.core.media.movies import MOVIE_SUFFIXES
-from mapreel.core.media.sequence import MapKind, ShotSequence, counted, open_maps
+from mapreel.core.media.palettes import load_palette
+from mapreel.core.media.sequence import NO_OPTIONS, MapKind, ShotSequence, counted, open_maps
 from mapreel.core.media.warping import estimate_motion, search_motion
 from mapreel.core.vid2vid.conditions import check_task, drawn_points, picture_sequence
+from mapreel.core.vid2vid.foreign_maps import check_motion
 from mapreel.core.vid2vid.packed import SUFFIX, PackedWriter
 
 LARGEST_STRETCH = 0.03
@@ -49,6 +53,7 @@ class PreparePlan:
         task: city, face or pose; None: what landmarks say, else city.
         frames: maps or landmarks numbers that are taken; all when None.
         size_px: (H, W) of the result; None keeps that of the frames.
+        options: how maps are read; label maps become the ids of its palette.
     """
 
     maps: str
@@ -59,6 +64,14 @@ class PreparePlan:
     frames: FrameRange | None = None
     size_px: tuple[int, int] | None = None
     motion_from: MotionFrom = MotionFrom.FRAMES
+    options: MapOptions = NO_OPTIONS
+
+    def rules(self) -> ClassRules:
+        """How names in the maps become ids: those of the palette, where one is given. Raises as `load_palette`."""
+        if self.options.palette is None:
+            return ClassRules(self.options.classes)
+        palette = load_palette(self.options.palette)
+        return ClassRules(self.options.classes, palette.ids, f"the palette {palette.name}")
 
 
 def run_prepare(plan: PreparePlan, out: Path, context: JobContext) -> dict[str, Any]:
@@ -122,16 +135,21 @@ class _Source:
         self.pictures = open_maps(plan.pictures, MapKind.COLOR, taken)
         self.maps = None if self.landmarks else self._open_pictures(plan.maps, wanted)
         self.size_px = plan.size_px or self.pictures.size
-        self.instances = open_maps(plan.instances, MapKind.INSTANCE, wanted) if plan.instances else None
+        self.instances = self._open(plan.instances, MapKind.INSTANCE, wanted) if plan.instances else None
         self.motion = self._open_motion(plan.motion) if plan.motion else None
         self._check_sizes()
+        if self.maps is not None and self.motion is not None and self.motion.size == self.maps.size:
+            check_motion(self.maps, self.instances, self.motion, self.numbers, plan.options.motion_layout)
         if self.landmarks is not None:
             self.landmarks = self.landmarks.placed(self.pictures.size)
 
     def _open_pictures(self, source: str, wanted: FrameRange) -> ShotSequence:
         if self.task == "city":
-            return open_maps(source, MapKind.LABEL, wanted)
+            return self._open(source, MapKind.LABEL, wanted)
         return picture_sequence(Subject(self.task), source, wanted)
+
+    def _open(self, source: str, kind: MapKind, frames: FrameRange) -> ShotSequence:
+        return open_maps(source, kind, frames, options=self.plan.options, rules=self.plan.rules())
 
     def _open_motion(self, source: str) -> ShotSequence:
         gaps = [a for a, b in pairwise(self.numbers) if b != a + 1]
@@ -142,7 +160,7 @@ class _Source:
                 file=source,
                 frame=gaps[0],
             )
-        return open_maps(source, MapKind.MOTION, FrameRange.from_numbers(self.numbers[1:]))
+        return self._open(source, MapKind.MOTION, FrameRange.from_numbers(self.numbers[1:]))
 
     def _pair(self) -> tuple[tuple[int, ...], int, int]:
         """Frame numbers that are taken, and what to add to them for the movie's and the array's own."""
