@@ -38,7 +38,7 @@ _GUESSES = 6
 _ATTEMPTS, _LONG_ATTEMPTS, _MOST_ATTEMPTS = 4, 2, 8  # the most: to stay within a size
 _PRICES = (1.0, 20000.0)
 _LEAP = 1.5  # of the logarithm of the price at once
-_NEAR = 0.04  # of the logarithm of the price, where a first guess is good enough
+_NEAR = 0.02  # of the logarithm of the price, where a first guess is good enough
 _STEERED = 100  # iterations from which on the price follows while a group is fitted; shorter ones are tried again
 _PULL, _STRIDE = 0.3, 0.2  # how fast the price follows whenever a state is measured
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -178,11 +178,13 @@ class GroupFit:
         references = tuple(stages.reference(frames, k) for k in range(1 if single else 2))
         quality, gains = self.qualities[1][rows], self.gains[True][rows]
         price = torch.exp(quality * LOG_RATE_SPREAD + LOG_RATE_CENTRE)
-        fine, coarse = guess_motion(flow, known, wanted, references, price)
+        thorough = not all(self._flows_of.chosen(f) for f in frames)
+        fine, coarse = guess_motion(flow, known, wanted, references, price, thorough=thorough)
         self.motion_values[0][rows], self.motion_values[1][rows] = fine, coarse
         motion = dense_motion(coarse, fine)
         motion = motion if known is None else motion + known
         stages.keep_motion(frames, motion)
+        self._flows_of.keep(frames, motion)
         first, second = stages.references(frames, motion)
         values = self.coders[True].analysis(wanted, quality, first, second) * gains
         values = self._rounded(True, values, quality, gains, _DEADZONE)
@@ -347,13 +349,15 @@ def _widened(grid: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
 
 
 class Flows:
-    """Optical flow between the true pictures of a group, found once (DIS, Kroeger et al. 2016, from OpenCV)."""
+    """Where motion is looked for: optical flow between the true pictures (DIS, Kroeger et al. 2016, from OpenCV), found
+    once; then what was chosen last, so that a guess at another price starts from there."""
 
     def __init__(self, pictures: Tensor, before: Tensor | None) -> None:
         self._grey = {place: _grey(one) for place, one in enumerate(pictures)}
         if before is not None:
             self._grey[BEFORE] = _grey(before[0])
         self._found: dict[Frame, Tensor] = {}
+        self._chosen: set[Frame] = set()
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def of(self, frame: Frame) -> Tensor:
@@ -363,6 +367,15 @@ class Flows:
             flows += [torch.zeros_like(flows[0])] * (2 - len(flows))
             self._found[frame] = torch.cat(flows)[None]
         return self._found[frame]
+
+    def chosen(self, frame: Frame) -> bool:
+        """Whether a guess at some price has been made."""
+        return frame in self._chosen
+
+    def keep(self, frames: Sequence[Frame], motion: Tensor) -> None:
+        """Take the motion [N, 4, H, W] that a guess has chosen."""
+        self._found.update({frame: motion[k : k + 1] for k, frame in enumerate(frames)})
+        self._chosen.update(frames)
 
     def _between(self, place: int, ref: int) -> Tensor:
         flow = self._search.calc(self._grey[place], self._grey[ref], None)  # type: ignore[call-overload]
