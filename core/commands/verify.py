@@ -24,7 +24,7 @@ def verify(
     take: Annotated[str, typer.Argument(metavar="TAKE", help="A folder of frames or a movie that Mapreel wrote.")],
     as_json: Json = False,
 ) -> None:
-    """Say whether every planned frame is there, whole, as it was written."""
+    """Say whether a take is whole, and as it was written."""
     from mapreel.core.media.takecheck import check_take
 
     path = Path(absolute(take))
