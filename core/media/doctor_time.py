@@ -111,6 +111,7 @@ class TimeWindow:
             changed &= look.ids != before.ids
         coarse = self._stands_still(before, after) or any(look.coarse for look in looks)
         found = _pops(before, between, after, changed, coarse=coarse)
+        found += _newcomers(before, between, after, found, coarse=coarse)
         if coarse:
             return found
         found += _vanished_classes(before, between, after, found)
@@ -153,6 +154,60 @@ def _pops(before: Look, between: list[Look], after: Look, changed: Mask, *, coar
         if event is not None:
             found.append(event)
     return found
+
+
+def _newcomers(before: Look, between: list[Look], after: Look, found: list[Event], *, coarse: bool) -> list[Event]:
+    """Regions that come whole on a background that moves, so that before and after are not alike beneath them."""
+    now = between[0].ids
+    fresh = (now != before.ids) & (now != after.ids) & (now != UNKNOWN)
+    for look in between[1:]:
+        fresh &= look.ids == now
+    for event in found:
+        x, y, width, height = event.box
+        fresh[y : y + height, x : x + width] = False
+    side = (_SURE_PX + 2 * (len(between) - 1)) * (_COARSE if coarse else 1)
+    core = cv2.erode(fresh.astype(np.uint8), np.ones((side, side), np.uint8))
+    events = []
+    for label in np.unique(now[core > 0]):
+        surface = (fresh & (now == label)).astype(np.uint8)
+        _, regions, stats, _ = cv2.connectedComponentsWithStats(surface, connectivity=8)
+        for region in np.unique(regions[(core > 0) & (surface > 0)]):
+            x, y, width, height = (int(value) for value in stats[region, :4])
+            mask = regions[y : y + height, x : x + width] == region
+            if _fills(mask, side) and _came_whole(before, now, after, (x, y, width, height), mask):
+                events.append(_newcomer(before, between, after, (x, y, width, height), mask))
+    return events
+
+
+def _came_whole(before: Look, now: Ids, after: Look, box: Box, mask: Mask) -> bool:
+    """Whether the region is all of what it belongs to, away from the border, and more of its class than before."""
+    x, y, width, height = box
+    if x == 0 or y == 0 or x + width == now.shape[1] or y + height == now.shape[0]:
+        return False
+    inner, outer = _around(box, before.size, 0), _around(box, before.size, _MOVES_PX)
+    label = now[inner][mask][0]
+    earlier, here, later = (int((ids[outer] == label).sum()) for ids in (before.ids, now, after.ids))
+    if here - max(earlier, later) < _SHARE * mask.sum():
+        return False
+    whole = np.zeros(now[outer].shape, np.bool_)
+    top, left = inner[0].start - outer[0].start, inner[1].start - outer[1].start
+    whole[top : top + height, left : left + width] = mask
+    return _covered(now[outer] == label, whole) >= _SHARE
+
+
+def _newcomer(before: Look, between: list[Look], after: Look, box: Box, mask: Mask) -> Event:
+    inner = _around(box, before.size, 0)
+    label = int(between[0].ids[inner][mask][0])
+    gone = all(label >= len(look.histogram) or look.histogram[label] == 0 for look in (before, after))
+    return Event(
+        problem="class-pop" if gone else "region-pop",
+        frames=tuple(look.number for look in between),
+        box=box,
+        mask=mask,
+        before=np.ascontiguousarray(before.ids[inner]),
+        class_=label,
+        appeared=True,
+    )
 
 
 def _judge(before: Look, between: list[Look], after: Look, box: Box, mask: Mask, *, coarse: bool) -> Event | None:
