@@ -27,7 +27,7 @@ def queue(
     teacher: Annotated[
         str | None, typer.Option(metavar="NAME|DIR", help="A model whose frames are learnt too.")
     ] = None,
-    critic: Annotated[str, typer.Option(metavar="patch|oasis", help="Who judges the frames.")] = "patch",
+    critic: Annotated[str, typer.Option(metavar="patch|oasis", help="Who judges the frames.")] = "oasis",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     as_json: Json = False,
 ) -> None:

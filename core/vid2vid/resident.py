@@ -45,21 +45,24 @@ class DeviceMaps:
 
 
 def upload(shot: Shot, model: Model, device: torch.device) -> DeviceMaps:
-    """Read all maps of a shot, choose its key frames and bring them to the device. Raises what `shot.maps` raises."""
-    classes, instances, looks, motions, keys = [], [], [], [], [0]
-    last = len(shot.timeline) - 1
+    """Read the planned frames' maps from the first to the last, choose the keys and bring all to the device.
+
+    Raises what `shot.maps` raises.
+    """
+    first, last = (shot.timeline.numbers.index(number) for number in (min(shot.planned), max(shot.planned)))
+    classes, instances, looks, motions, keys = [], [], [], [], [first]
     while keys[-1] < last:
         keys.append(key_after(shot, keys[-1], last))
-    for index in range(last + 1):
+    for index in range(first, last + 1):
         maps = shot.maps(index)
         ids = maps.classes if maps.instances is None else maps.instances
         classes.append(maps.classes.astype(np.float32)[None])
         instances.append(ids.astype(np.float32)[None])
         looks.append(paint_frame(model.looks, None, maps.classes, maps.instances)[0].transpose(2, 0, 1))
-        step = shot.motion_between(shot.maps(index - 1), maps) if index else np.zeros((*shot.size_px, 2), np.float32)
+        step = shot.motion_between(shot.maps(index - 1), maps) if index > first else np.zeros((*shot.size_px, 2), np.float32)
         motions.append(step.transpose(2, 0, 1).astype(np.float32))
     stacked = (torch.from_numpy(np.stack(parts)).to(device) for parts in (classes, instances, looks, motions))
-    return DeviceMaps(*stacked, keys=tuple(keys))
+    return DeviceMaps(*stacked, keys=tuple(key - first for key in keys))
 
 
 class ResidentRenderer:

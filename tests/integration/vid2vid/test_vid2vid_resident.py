@@ -31,11 +31,13 @@ def test_frames_are_those_of_the_renderer(shot, model):
     maps = upload(shot, loaded, CPU)
     resident = ResidentRenderer(loaded, CPU, shot.size_px)
     made = [frame.numpy().transpose(1, 2, 0) for frame in resident.frames(maps)]
-    wanted = list(Renderer(loaded, CPU).render(shot, Segment(0, len(maps), 0, len(maps)), Quality.FAST))
-    assert len(made) == len(wanted) == len(maps)
-    assert [index for index, frame in enumerate(wanted) if frame.is_key] == list(maps.keys)
-    for index, (ours, theirs) in enumerate(zip(made, wanted, strict=True)):
-        apart = np.abs(ours.astype(int) - theirs.pixels.astype(int))
+    assert len(made) == len(maps) == 16
+    wanted = list(Renderer(loaded, CPU).render(shot, Segment(0, 16, 0, 16), Quality.FAST))[:16]
+    compared = range(maps.keys[-2] + 1)  # the renderer goes on to the next anchor, which is a key
+    assert len(compared) > 5
+    assert [index for index in compared if wanted[index].is_key] == list(maps.keys[:-1])
+    for index in compared:
+        apart = np.abs(made[index].astype(int) - wanted[index].pixels.astype(int))
         assert np.median(apart) <= 1, index
         assert (apart > 12).mean() < 0.1, index
 
@@ -56,7 +58,7 @@ def test_the_bench_prints_the_figure(model, capsys, monkeypatch):
     words = ["bench", "render", "--device", "cpu", "--frames", "1-3", "--json"]
     assert cli.main(words) == 0
     told = json.loads(capsys.readouterr().out)["device_to_device"]
-    assert (told["device"], told["frames"], told["peak_mb"]) == ("cpu", 24, None)
+    assert (told["device"], told["frames"], told["peak_mb"]) == ("cpu", 3, None)
     assert told["frames_per_second"] > 0
 
 
