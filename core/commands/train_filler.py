@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mapreel.core.commands.options import Json
-from mapreel.core.commands.train_networks import Data, Out, Perceptual, Resume, Steps, check_paths, run_training
+from mapreel.core.commands.train_networks import Out, Perceptual, Resume, Steps, check_paths, run_training
 
 
 def filler(
-    data: Data,
+    data: Annotated[list[Path], typer.Option(metavar="DIR", help="A shot with color/ and label/; may be given often.")],
     out: Out,
     steps: Steps,
     model: Annotated[str, typer.Option(metavar="NAME|DIR", help="The model that it is for.")] = "street",
