@@ -48,10 +48,10 @@ def synchronize(device: torch.device) -> None:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """True for what torch and Python raise when memory is full; on the processor that is a bare RuntimeError."""
+    """True for what torch, Python and the card's libraries raise when memory is full; often a bare RuntimeError."""
     said = str(error).lower()
     full = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return full or "defaultcpuallocator" in said or "out of memory" in said
+    return full or any(s in said for s in ("defaultcpuallocator", "out of memory", "alloc_failed"))
 
 
 @contextlib.contextmanager

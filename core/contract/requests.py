@@ -394,7 +394,7 @@ class TrainRequest(Request):
     palette: str | None = None
     perceptual: str | None = None
     teacher: str | None = None
-    critic: str = "patch"
+    critic: str = "oasis"
 
     def _check(self) -> None:
         _need(bool(self.data), "no training data is given", "give at least one folder")

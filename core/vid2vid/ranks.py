@@ -92,7 +92,11 @@ def join_ranks() -> Iterator[tuple[Ranks, torch.device]]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     # a day, because the first may draw a teacher's frames while the others wait
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(days=1))
+    day = timedelta(days=1)
+    if device.type == "cuda":  # told its card, or a barrier guesses one by the rank
+        distributed.init_process_group("nccl", timeout=day, device_id=device)
+    else:
+        distributed.init_process_group("gloo", timeout=day)
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size()), device
         distributed.barrier()  # who leaves while others still talk to it breaks their connection

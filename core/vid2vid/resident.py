@@ -59,10 +59,11 @@ def upload(shot: Shot, model: Model, device: torch.device) -> DeviceMaps:
         classes.append(maps.classes.astype(np.float32)[None])
         instances.append(ids.astype(np.float32)[None])
         looks.append(paint_frame(model.looks, None, maps.classes, maps.instances)[0].transpose(2, 0, 1))
-        step = shot.motion_between(shot.maps(index - 1), maps) if index > first else np.zeros((*shot.size_px, 2), np.float32)
+        nothing = np.zeros((*shot.size_px, 2), np.float32)
+        step = shot.motion_between(shot.maps(index - 1), maps) if index > first else nothing
         motions.append(step.transpose(2, 0, 1).astype(np.float32))
-    stacked = (torch.from_numpy(np.stack(parts)).to(device) for parts in (classes, instances, looks, motions))
-    return DeviceMaps(*stacked, keys=tuple(key - first for key in keys))
+    parts = [torch.from_numpy(np.stack(p)).to(device) for p in (classes, instances, looks, motions)]
+    return DeviceMaps(parts[0], parts[1], parts[2], parts[3], tuple(key - first for key in keys))
 
 
 class ResidentRenderer:
@@ -143,7 +144,7 @@ class ResidentRenderer:
     def _capture(self, inputs: list[Tensor]) -> None:
         """Record the network's kernels once, so that a frame costs one launch."""
         self._inputs = [given.clone() for given in inputs]
-        beside = torch.cuda.Stream(self._device)
+        beside = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         beside.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(beside):
             for _ in range(3):  # what libraries choose and allocate at first must not be recorded

@@ -8,6 +8,7 @@ from dataclasses import replace
 from mapreel.core import runners
 from mapreel.core.vid2vid import adversary, train_job
 from mapreel.core.vid2vid.discriminator import MultiScaleDiscriminator
+from mapreel.core.vid2vid.oasis import SegmentationDiscriminator
 
 _configured = train_job.generator_config
 
@@ -19,4 +20,5 @@ def _small(*known):
 def run(request, take, context):
     train_job.generator_config = _small
     adversary.MultiScaleDiscriminator = lambda channels, *_: MultiScaleDiscriminator(channels, 4)
+    adversary.SegmentationDiscriminator = lambda classes: SegmentationDiscriminator(classes, 4, 2)
     return runners.run(request, take, context)
