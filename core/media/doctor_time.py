@@ -165,7 +165,7 @@ def _newcomers(before: Look, between: list[Look], after: Look, found: list[Event
     for event in found:
         x, y, width, height = event.box
         fresh[y : y + height, x : x + width] = False
-    side = (_SURE_PX + 2 * (len(between) - 1)) * (_COARSE if coarse else 1)
+    side = _SURE_PX * (_COARSE if coarse else 1)
     core = cv2.erode(fresh.astype(np.uint8), np.ones((side, side), np.uint8))
     events = []
     for label in np.unique(now[core > 0]):
