@@ -30,6 +30,7 @@ _OTHER_MOVIES = frozenset({".avi", ".webm", ".gif", ".mpg", ".mpeg", ".wmv", ".m
 def check_render(request: RenderRequest) -> None:
     """Raises UsageError (not supported, a reference that is not in the shot), InputError (maps or references missing,
     gappy, of another size), ModelError, OutputError."""
+    from mapreel.core.media.sequence import is_movie
     from mapreel.core.vid2vid.conditions import open_source, source_numbers
     from mapreel.core.vid2vid.models import find_model
     from mapreel.core.vid2vid.reference import References
@@ -47,7 +48,7 @@ def check_render(request: RenderRequest) -> None:
             numbers = sorted({*labels.numbers, *there})
             References(request.reference, tuple(numbers), request.labels).check_sizes(labels.size)
     for source in (request.instances, request.motion):
-        if source is not None:
+        if source is not None and not is_movie(source):
             find_sequence(source)
 
 
@@ -84,14 +85,15 @@ def told_of_maps(request: RenderRequest) -> Iterator[str]:
     from mapreel.core.media.labels import instance_reading, label_reading
     from mapreel.core.media.landmarks import are_landmarks
     from mapreel.core.media.mapfacts import told_choice, told_motion
+    from mapreel.core.media.sequence import is_movie
 
-    if not are_landmarks(request.labels):
+    if not are_landmarks(request.labels) and not is_movie(request.labels):
         path, number = _first(request.labels)
         choice = told_choice(path, number, label_reading(request))
         yield from [f"label maps: {choice}"] if choice else []
     yield from _told_palette(request)
     yield from _told_damage(request)
-    if request.instances is not None:
+    if request.instances is not None and not is_movie(request.instances):
         path, number = _first(request.instances)
         choice = told_choice(path, number, instance_reading(request))
         yield from [f"instance maps: {choice}"] if choice else []

@@ -109,7 +109,11 @@ def read_drawing(subject: Subject, path: Path, *, frame: int | None = None) -> D
 
     A face drawn dark on bright is turned round. Raises what `read_color` raises.
     """
-    pixels = read_color(path, frame=frame)
+    return drawing_of(subject, read_color(path, frame=frame))
+
+
+def drawing_of(subject: Subject, pixels: NDArray[np.uint8]) -> Drawing:
+    """The drawing that a picture [H, W, 3] uint8 is; see `read_drawing`."""
     if subject is Subject.POSE:
         return pixels
     bright: Drawing = pixels.max(axis=2, keepdims=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +87,23 @@ def read_instance_map(path: Path, *, frame: int | None = None, reading: MapReadi
         if found is not None:
             return instance_numbers(found)
     return instance_numbers(read_coded(path, frame, reading, "instance map").codes)
+
+
+def label_of_samples(samples: NDArray[Any], path: Path, frame: int, reading: MapReading) -> NDArray[np.uint16]:
+    """A label map of the samples of a movie, [H, W] or [H, W, 3]; errors as in read_label_map."""
+    if samples.ndim == 2:
+        coded = _with_names(samples, reading.palette)
+    else:
+        coded = _colors(packed_colors(samples, path, frame), path, frame, reading)
+    return apply_rules(coded, reading.rules, path, frame)
+
+
+def instance_of_samples(samples: NDArray[Any], path: Path, frame: int) -> NDArray[np.uint16]:
+    """An instance map of the samples of a movie; colours as in read_instance_map."""
+    if samples.ndim == 2:
+        return instance_numbers(samples)
+    packed = packed_colors(samples, path, frame)
+    return instance_numbers(((packed & 0xFF) << 16 | (packed & 0xFF00) | packed >> 16).astype(np.uint32))
 
 
 def instance_numbers(ids: NDArray[np.unsignedinteger]) -> NDArray[np.uint16]:

@@ -35,6 +35,9 @@ _OPTIONS = {
     "max_streams": str(MAX_STREAMS + 1),  # those beyond are not opened
     "max_pixels": str(MAX_PIXELS),
 }
+LOSSLESS = frozenset({"ffv1", "png", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "qtrle"})
+_GREY_LAYOUTS = ("gray", "gray16le")
+_RGB_LAYOUTS = ("rgb24", "bgr24", "gbrp", "bgr0")  # the last is how FFV1 keeps RGB
 MOVIE_SUFFIXES = frozenset(
     {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".ts", ".264", ".h264", ".265", ".y4m"}
 )
@@ -106,8 +109,11 @@ def read_movie(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 @read_apart
-def read_movie_frames(path: Path, *, deep: bool = False) -> Iterator[MovieFrame]:
+def read_movie_frames(path: Path, *, deep: bool = False, stored: bool = False) -> Iterator[MovieFrame]:
     """The frames of a colour movie in order of display, with exact times. deep: pixels of 16 bits in place of 8.
+
+    stored: samples exactly as they are in a movie packed without loss, [H, W] of grey (8 or 16 bits) or [H, W, 3];
+    any other movie is refused (UnsupportedFileError).
 
     The matrix and range that the movie states are honoured; where it states none, BT.709 from 720 lines up and BT.601
     below, limited range. Raises as movie_info; DamagedFileError with the frame index when a frame cannot be decoded or
@@ -122,7 +128,8 @@ def read_movie_frames(path: Path, *, deep: bool = False) -> Iterator[MovieFrame]
                     assert isinstance(frame, VideoFrame)
                     if frame.is_corrupt or (frame.width, frame.height) != (stream.width, stream.height):
                         raise damaged(path, index + 1, "cannot be decoded")
-                    yield MovieFrame(index=index, time_s=_time(frame, index, stream), pixels=_to_rgb(frame, deep))
+                    pixels = _stored(frame, stream, path) if stored else _to_rgb(frame, deep)
+                    yield MovieFrame(index=index, time_s=_time(frame, index, stream), pixels=pixels)
                     index += 1
                     place.index = index
         if index == 0:
@@ -226,6 +233,19 @@ def _time(frame: VideoFrame, index: int, stream: VideoStream) -> Fraction:
     if frame.pts is not None and frame.time_base is not None:
         return Fraction(frame.pts * frame.time_base)
     return index / Fraction(stream.average_rate or stream.guessed_rate or 25)
+
+
+def _stored(frame: VideoFrame, stream: VideoStream, path: Path) -> NDArray[Any]:
+    """Samples as they were packed; no matrix, no range: they are numbers. Raises UnsupportedFileError."""
+    codec, layout = stream.codec_context.codec.canonical_name, frame.format.name
+    if codec not in LOSSLESS or layout not in (*_GREY_LAYOUTS, *_RGB_LAYOUTS):
+        raise unsupported(
+            path,
+            None,
+            f"is a movie packed as {codec} {layout}, and compression has changed the ids of its maps",
+            "give an image sequence, or FFV1 of grey or RGB",
+        )
+    return np.ascontiguousarray(frame.to_ndarray(format="rgb24" if layout in _RGB_LAYOUTS else layout))
 
 
 def _to_rgb(frame: VideoFrame, deep: bool = False) -> NDArray[Any]:

@@ -19,7 +19,14 @@ from mapreel.core.contract.frames import FoundSequence, FrameRange, MissingFrame
 from mapreel.core.contract.maps import MapOptions
 from mapreel.core.media.classes import ClassRules
 from mapreel.core.media.images import picture_size, read_color
-from mapreel.core.media.labels import instance_reading, label_reading, read_instance_map, read_label_map
+from mapreel.core.media.labels import (
+    instance_of_samples,
+    instance_reading,
+    label_of_samples,
+    label_reading,
+    read_instance_map,
+    read_label_map,
+)
 from mapreel.core.media.mapheaders import map_header
 from mapreel.core.media.motion import read_motion
 from mapreel.core.media.movies import MOVIE_SUFFIXES, MovieFrame, movie_info, read_movie_frames
@@ -131,8 +138,8 @@ def open_maps(
     """
     kind = MapKind(kind)
     path = Path(source)
-    if path.suffix.lower() in MOVIE_SUFFIXES and not path.is_dir() and not SequencePattern.looks_like(str(source)):
-        return _open_movie(path, kind, frames, missing)
+    if is_movie(source):
+        return _open_movie(path, kind, frames, missing, _from_movie(path, kind, options, rules))
     found = find_sequence(source)
     planned = _plan(found, frames)
     filled = _fill(planned, found.numbers, missing, found.pattern.format(), found.pattern.path)
@@ -149,6 +156,20 @@ def open_maps(
         filed=found.pattern.path,
         load=lambda number: read(found.pattern.path(number), frame=number),
     )
+
+
+def is_movie(source: str | Path) -> bool:
+    """True for the name of a movie file."""
+    text = str(source)
+    known = Path(text).suffix.lower() in MOVIE_SUFFIXES
+    return known and not Path(text).is_dir() and not SequencePattern.looks_like(text)
+
+
+def numbers_on_disk(source: str | Path) -> tuple[int, ...]:
+    """Frame numbers of a sequence; those of a movie count from 1. Raises as `find_sequence` and `movie_info`."""
+    if is_movie(source):
+        return tuple(range(1, movie_info(Path(source)).frames + 1))
+    return find_sequence(source).numbers
 
 
 def _reader(kind: MapKind, options: MapOptions, rules: ClassRules | None) -> Callable[..., NDArray[Any]]:
@@ -168,6 +189,7 @@ class _MovieReader:
 
     path: Path
     deep: bool = False
+    turned: Callable[[NDArray[Any], int], NDArray[Any]] | None = None  # samples as stored, into a map
     frames: Iterator[MovieFrame] | None = None
     last: MovieFrame | None = field(default=None, repr=False)
 
@@ -175,7 +197,7 @@ class _MovieReader:
         index = number - 1
         if self.frames is None or self.last is None or index < self.last.index:
             self.close()
-            self.frames = read_movie_frames(self.path, deep=self.deep)
+            self.frames = read_movie_frames(self.path, deep=self.deep, stored=self.turned is not None)
             self.last = next(self.frames, None)
         while self.last is not None and self.last.index < index:
             self.last = next(self.frames, None)
@@ -186,7 +208,7 @@ class _MovieReader:
                 file=str(self.path),
                 frame=number,
             )
-        return self.last.pixels
+        return self.last.pixels if self.turned is None else self.turned(self.last.pixels, number)
 
     def close(self) -> None:
         closing = getattr(self.frames, "close", None)
@@ -195,19 +217,34 @@ class _MovieReader:
         self.frames, self.last = None, None
 
 
-def _open_movie(path: Path, kind: MapKind, frames: FrameRange | None, missing: MissingFrames) -> ShotSequence:
+Turn = Callable[[NDArray[Any], int], NDArray[Any]]
+
+
+def _from_movie(path: Path, kind: MapKind, options: MapOptions, rules: ClassRules | None) -> Turn | None:
+    """What makes a map of the samples of a movie; None for pictures. Raises UnsupportedFileError for motion."""
+    if kind in (MapKind.COLOR, MapKind.PLATE):
+        return None
+    if kind is MapKind.LABEL:
+        return lambda samples, number: label_of_samples(samples, path, number, label_reading(options, rules))
+    if kind is MapKind.INSTANCE:
+        return lambda samples, number: instance_of_samples(samples, path, number)
+    raise UnsupportedFileError(
+        f"{path.name} is a movie, and no movie holds {kind} maps", "give an image sequence", file=str(path)
+    )
+
+
+def _open_movie(
+    path: Path, kind: MapKind, frames: FrameRange | None, missing: MissingFrames, turned: Turn | None
+) -> ShotSequence:
     info = movie_info(path)
-    if kind not in (MapKind.COLOR, MapKind.PLATE):
-        raise UnsupportedFileError(
-            f"{path.name} is a movie, and compression has changed the ids of its {kind} maps",
-            "give an image sequence",
-            file=str(path),
-        )
     here = tuple(range(1, info.frames + 1))
     planned = frames.numbers if frames is not None else here
     if not here:
         raise DamagedFileError(f"{path.name} holds no frame", "render or copy it again", file=str(path))
     filled = _fill(planned, here, missing, str(path), lambda _: path)
+    reader = _MovieReader(path, deep=kind is MapKind.PLATE and info.bits > 8, turned=turned)
+    if turned is not None:
+        reader.load(1)  # ids that compression has changed are told now
     return ShotSequence(
         kind=kind,
         source=str(path),
@@ -215,7 +252,7 @@ def _open_movie(path: Path, kind: MapKind, frames: FrameRange | None, missing: M
         size=(info.height, info.width),
         filled=MappingProxyType(filled),
         filed=lambda _: path,
-        load=_MovieReader(path, deep=kind is MapKind.PLATE and info.bits > 8).load,
+        load=reader.load,
     )
 
 

@@ -14,9 +14,17 @@ from mapreel.core.contract.errors import GapError, ModelMismatchError, UsageErro
 from mapreel.core.contract.frames import FrameRange, MissingFrames, find_sequence
 from mapreel.core.contract.maps import MapOptions
 from mapreel.core.media.classes import ClassRules
-from mapreel.core.media.drawing import PLANES, Drawing, condition_planes, draw, read_drawing
+from mapreel.core.media.drawing import PLANES, Drawing, condition_planes, draw, drawing_of
 from mapreel.core.media.landmarks import Landmarks, Subject, are_landmarks, read_landmarks
-from mapreel.core.media.sequence import NO_OPTIONS, MapKind, ShotSequence, counted, open_maps
+from mapreel.core.media.sequence import (
+    NO_OPTIONS,
+    MapKind,
+    ShotSequence,
+    counted,
+    is_movie,
+    numbers_on_disk,
+    open_maps,
+)
 from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.paper_config import PaperConfig
 
@@ -47,12 +55,12 @@ def source_numbers(config: GeneratorConfig | PaperConfig | None, source: str) ->
     if are_landmarks(source):
         _refuse(config is None or config.task == "city", source, "landmarks", "label maps")
         return read_landmarks(source).numbers
-    return find_sequence(source).numbers
+    return numbers_on_disk(source)
 
 
 def source_digits(source: str) -> int:
     """How many digits frame numbers have in the names of the maps; four where their files have none."""
-    return 4 if are_landmarks(source) else find_sequence(source).pattern.digits
+    return 4 if are_landmarks(source) or is_movie(source) else find_sequence(source).pattern.digits
 
 
 def open_source(
@@ -118,7 +126,7 @@ def picture_sequence(
         size=colors.size,
         filled=colors.filled,
         filed=colors.filed,
-        load=lambda number: read_drawing(subject, colors.filed(number), frame=number),
+        load=lambda number: drawing_of(subject, colors.load(number)),
         planes=1 if subject is Subject.FACE else PLANES[subject],
     )
 

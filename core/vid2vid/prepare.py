@@ -15,16 +15,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapreel.core.contract.errors import GapError, MissingInputError, MixedSizesError, UnsupportedFileError, UsageError
-from mapreel.core.contract.frames import FrameRange, find_sequence
+from mapreel.core.contract.errors import GapError, MissingInputError, MixedSizesError, UsageError
+from mapreel.core.contract.frames import FrameRange
 from mapreel.core.contract.maps import MapOptions
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.media.classes import ClassRules
 from mapreel.core.media.drawing import drawing_motion
 from mapreel.core.media.landmarks import Subject, are_landmarks, read_landmarks
-from mapreel.core.media.movies import MOVIE_SUFFIXES
 from mapreel.core.media.palettes import load_palette
-from mapreel.core.media.sequence import NO_OPTIONS, MapKind, ShotSequence, counted, open_maps
+from mapreel.core.media.sequence import (
+    NO_OPTIONS,
+    MapKind,
+    ShotSequence,
+    counted,
+    is_movie,
+    numbers_on_disk,
+    open_maps,
+)
 from mapreel.core.media.warping import estimate_motion, search_motion
 from mapreel.core.vid2vid.conditions import check_task, drawn_points, picture_sequence
 from mapreel.core.vid2vid.foreign_maps import check_motion
@@ -123,12 +130,8 @@ class _Source:
         self.landmarks = read_landmarks(plan.maps) if are_landmarks(plan.maps) else None
         self.task = plan.task or (self.landmarks.subject.value if self.landmarks else "city")
         check_task(self.task, plan.maps)
-        if _is_movie(plan.maps):
-            raise UnsupportedFileError(
-                f"{plan.maps} is a movie, and compression has changed its maps",
-                "give an image sequence",
-                file=plan.maps,
-            )
+        if is_movie(plan.maps) and self.task == "city":
+            self._open(plan.maps, MapKind.LABEL, FrameRange((1,)))  # ids that compression has changed are told first
         self.numbers, self._picture_offset, self._array_offset = self._pair()
         wanted = FrameRange.from_numbers(self.numbers)
         taken = FrameRange.from_numbers(n + self._picture_offset for n in self.numbers)
@@ -164,9 +167,9 @@ class _Source:
 
     def _pair(self) -> tuple[tuple[int, ...], int, int]:
         """Frame numbers that are taken, and what to add to them for the movie's and the array's own."""
-        movie = _is_movie(self.plan.pictures)
-        pictures = _numbers(self.plan.pictures)
-        maps = self.landmarks.numbers if self.landmarks else _numbers(self.plan.maps)
+        movie = is_movie(self.plan.pictures)
+        pictures = numbers_on_disk(self.plan.pictures)
+        maps = self.landmarks.numbers if self.landmarks else numbers_on_disk(self.plan.maps)
         array = self.landmarks is not None and not self.landmarks.numbered
         shift = maps[0] - pictures[0]
         picture_offset = -shift if movie and not array else 0
@@ -271,15 +274,6 @@ class _Source:
             return drawing_motion(frame["drawing"], before["drawing"])
         kinds = [kind for kind in ("label", "instance") if kind in frame]
         return estimate_motion(tuple(frame[k] for k in kinds), tuple(before[k] for k in kinds))
-
-
-def _numbers(source: str) -> tuple[int, ...]:
-    """Frame numbers on disk; those of a movie count from 1."""
-    return open_maps(source, MapKind.COLOR).numbers if _is_movie(source) else find_sequence(source).numbers
-
-
-def _is_movie(source: str) -> bool:
-    return Path(source).suffix.lower() in MOVIE_SUFFIXES and not Path(source).is_dir()
 
 
 def _scaled(pixels: NDArray[Any], size_px: tuple[int, int], *, exact: bool = False) -> NDArray[Any]:

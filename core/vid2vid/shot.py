@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import GapError, MixedSizesError, ModelMismatchError
-from mapreel.core.contract.frames import MAX_FRAMES, FrameRange, MissingFrames, find_sequence
+from mapreel.core.contract.frames import MAX_FRAMES, FrameRange, MissingFrames
 from mapreel.core.contract.requests import KeyRule, RenderRequest
 from mapreel.core.media.drawing import Drawing, conditions, drawing_motion, subject_mask
-from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
+from mapreel.core.media.sequence import MapKind, ShotSequence, numbers_on_disk, open_maps
 from mapreel.core.media.warping import estimate_motion
 from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.conditions import open_source, source_numbers
@@ -233,14 +233,14 @@ def _open_motion(request: RenderRequest, numbers: tuple[int, ...], planned: tupl
     """
     source = str(request.motion)
     needed = set(planned) - ({planned[0]} if planned[0] == numbers[0] else set())
-    found = _shared(source, MapKind.MOTION, planned) if needed else find_sequence(source).numbers
+    found = _shared(source, MapKind.MOTION, planned) if needed else numbers_on_disk(source)
     wanted = tuple(sorted(needed | (set(found) & set(numbers))))
     return _open(source, MapKind.MOTION, wanted, request) if wanted else None
 
 
 def _shared(source: str, kind: MapKind, planned: tuple[int, ...]) -> tuple[int, ...]:
     """Frame numbers on disk, some of which must be planned ones."""
-    found = find_sequence(source).numbers
+    found = numbers_on_disk(source)
     if not set(planned) & set(found):
         raise GapError(
             f"the {kind.value} maps {source} have the frames {FrameRange.from_numbers(found)}, none of those planned",

@@ -414,3 +414,50 @@ def test_the_samples_say_where_they_come_from():
     assert {name: f"{crypto_id(name):08x}" for name in manifest} == manifest
     size = sum(path.stat().st_size for path in DATA.rglob("*") if path.is_file())
     assert size < 2 << 20
+
+
+def write_movie(path, frames, codec, layout):
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=24)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = layout
+        for frame in frames:
+            given = av.VideoFrame.from_ndarray(frame, format=layout if frame.ndim == 2 else "rgb24")
+            container.mux(stream.encode(given.reformat(format=layout)))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("codec", "layout", "name", "options"),
+    [
+        ("ffv1", "gray", "grey8.png", MapOptions()),
+        ("ffv1", "gray16le", "grey16.png", MapOptions()),
+        ("ffv1", "bgr0", "colours.png", MapOptions(palette="cityscapes")),
+        ("png", "rgb24", "colours.png", MapOptions(palette="cityscapes")),
+    ],
+)
+def test_a_movie_packed_without_loss_holds_maps(tmp_path, ids, codec, layout, name, options):
+    picture = oiio.ImageBuf(str(MAPS / name)).get_pixels("uint16" if layout == "gray16le" else "uint8")
+    picture = picture[:, :, 0] if layout.startswith("gray") else picture
+    path = write_movie(
+        tmp_path / f"maps.{'mov' if codec == 'png' else 'mkv'}", [picture, picture, picture[::-1].copy()], codec, layout
+    )
+    maps = open_maps(path, "label", None, options=options)
+    assert maps.numbers == (1, 2, 3)
+    assert np.array_equal(maps.read(3), ids[::-1])
+    assert np.array_equal(maps.read(1), ids)
+    if layout.startswith("gray"):
+        assert np.array_equal(open_maps(path, "instance").read(2), ids)
+
+
+@pytest.mark.parametrize(("codec", "layout"), [("libx264", "yuv420p"), ("ffv1", "yuv420p")])
+def test_a_movie_whose_ids_were_changed_is_refused(tmp_path, codec, layout):
+    grey = np.zeros((36, 32), np.uint8)
+    path = write_movie(tmp_path / "maps.mkv", [np.dstack([grey] * 3)] * 2, codec, layout)
+    with pytest.raises(UnsupportedFileError, match="compression has changed the ids"):
+        open_maps(path, "label")
+    with pytest.raises(UnsupportedFileError, match="no movie holds motion maps"):
+        open_maps(path, "motion")

@@ -206,7 +206,7 @@ def test_a_colour_movie_is_a_sequence_from_frame_one(tmp_path):
 
 
 def test_ids_out_of_a_movie_are_refused(tmp_path):
-    with pytest.raises(UnsupportedFileError, match="label maps"):
+    with pytest.raises(UnsupportedFileError, match="changed the ids of its maps"):
         open_maps(movie(tmp_path / "labels.mp4", [1, 2]), "label")
     with pytest.raises(MissingInputError, match=r"gone\.mp4"):
         open_maps(tmp_path / "gone.mp4", "color")

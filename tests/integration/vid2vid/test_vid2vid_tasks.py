@@ -249,7 +249,7 @@ def test_one_frame_gaps_in_motion_and_other_endings_are_refused(street: Path, pr
     (tmp_path / "nothing").mkdir()
     with pytest.raises(EmptySequenceError, match="holds no image sequence"):
         prepare(street / "label", tmp_path / "nothing")
-    with pytest.raises(UnsupportedFileError, match="compression has changed its maps"):
+    with pytest.raises(UnsupportedFileError, match="h264 yuv420p, and compression has changed the ids"):
         prepare(write_movie(tmp_path / "maps.mp4", 3), street / "color", frames=FrameRange.parse("1001-1003"))
 
 
