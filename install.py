@@ -965,7 +965,7 @@ def run_tests(options: argparse.Namespace, pytest_arguments: Sequence[str]) -> i
         "types of scripts": [*mypy, "install.py", "requirements"],
         "import rules": [str(environment.python.with_name("lint-imports")), "--no-cache"],
         "known holes in what we use": [python, str(LOCKS / "audit.py")],
-        "tests": [python, "-m", "pytest", *pytest_arguments],
+        "tests": [python, "-m", "pytest", *beside_each_other(pytest_arguments), *pytest_arguments],
     }
     variables = dict(clean_environment(), MYPYPATH=".types")
     failed = []
@@ -1098,6 +1098,13 @@ def write_bundle(options: argparse.Namespace) -> int:
         raise Stop(str(error)) from error
     say(f"Written: {out}")
     return 0
+
+
+def beside_each_other(pytest_arguments: Sequence[str]) -> List[str]:
+    """Arguments that run test files on several cores; none where somebody looks at one failure after another."""
+    alone = any(word in ("-x", "-s", "--pdb", "-n", "--sw") or word.startswith("-n") for word in pytest_arguments)
+    cores = min(4, os.cpu_count() or 1)
+    return [] if alone or cores == 1 else ["-n", str(cores), "--dist", "loadfile"]
 
 
 def uninstall(options: argparse.Namespace) -> int:
