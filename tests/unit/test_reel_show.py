@@ -15,7 +15,7 @@ from mapreel.core.nirvana.reel.network import enlarged as enlarged_planes
 from mapreel.core.nirvana.reel.payload import all_deltas, empty_group, pack_group
 from mapreel.core.nirvana.reel.pictures import group_tensors, make_pictures
 from mapreel.core.nirvana.reel.prior import load_prior
-from mapreel.core.nirvana.reel.show import STRIP, enlarged
+from mapreel.core.nirvana.reel.show import STRIP, Workshop
 from mapreel.core.nirvana.reel.weights import weights_of
 
 CPU = torch.device("cpu")
@@ -90,7 +90,7 @@ def test_a_frame_alone_is_as_among_all():
 def test_both_ways_to_enlarge_agree():
     picture = torch.rand(17, 21, 4)
     planes = enlarged_planes(picture.permute(2, 0, 1)[None])
-    np.testing.assert_allclose(enlarged(picture.numpy()), planes[0].permute(1, 2, 0).numpy(), atol=1e-5)
+    np.testing.assert_allclose(Workshop(17, 21).enlarge(picture.numpy()), planes[0].permute(1, 2, 0).numpy(), atol=1e-5)
     assert torch.equal(planes[0, :, ::2, ::2], picture.permute(2, 0, 1))
 
 

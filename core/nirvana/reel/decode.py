@@ -18,9 +18,9 @@ from mapreel.core.nirvana.reel.config import PATCH_PX, QUALITY_STEPS, padded
 from mapreel.core.nirvana.reel.hierarchy import BEFORE, Frame, hierarchy
 from mapreel.core.nirvana.reel.network import intra_pictures
 from mapreel.core.nirvana.reel.payload import Deltas, GroupSymbols, symbols_crc, unpack_group
-from mapreel.core.nirvana.reel.pictures import group_tensors, make_pictures, qualities_of, quality_tensors
+from mapreel.core.nirvana.reel.pictures import gains_of, group_tensors, make_pictures, qualities_of, quality_tensors
 from mapreel.core.nirvana.reel.prior import Prior, load_prior
-from mapreel.core.nirvana.reel.show import STRIP, InterShow, LowMotion, Reference
+from mapreel.core.nirvana.reel.show import STRIP, Floats, InterShow, LowMotion, Reference, Workshop
 from mapreel.core.nirvana.reel.weights import weights_of
 
 _PIXELS_AT_ONCE = 1 << 20  # of frames made together: about 250 MB of layers
@@ -67,6 +67,7 @@ class ReelDecoder:
 
     def __init__(self, shape: PictureShape, prior: Prior) -> None:
         self.shape, self.prior = shape, prior
+        self._shop = Workshop(*padded((shape.height, shape.width)))
         self._next: tuple[tuple[bytes, int, int], bool] | None = None
         self._ahead: _Ahead | None = None
 
@@ -146,13 +147,13 @@ class ReelDecoder:
 
     def _by_strips(self, group: GroupSymbols, plan: Sequence[Frame], before: Tensor | None, last: _Last) -> None:
         """Frame after frame, some rows at a time; pictures are kept while others lean on them."""
-        pictures = {} if before is None else {BEFORE: Reference(_four(before))}
+        shop = self._shop
+        pictures = {} if before is None else {BEFORE: Reference(_four(before).numpy(), shop)}
         motions: dict[int, LowMotion] = {}
         networks = self._networks(group)
         leaning = {ref: frame.place for frame in plan for ref in frame.refs}  # who is the last to lean on a picture
         for frame in plan:
-            size = padded((self.shape.height, self.shape.width))
-            made = torch.empty(*size, 4)
+            seen: list[Floats] = []
             if frame.refs:
                 fine, coarse = (grid[frame.row] for grid in group.motion)
                 motion = motions[frame.place] = LowMotion.of(frame, coarse, fine, motions)
@@ -162,15 +163,21 @@ class ReelDecoder:
                 strips = inter.strips(symbols, seen[0], seen[1] if len(seen) > 1 else None)
             else:
                 strips = self._intra_strips(group)
+            made = shop.picture()
             for top, strip in strips:
                 last.take(frame, top, strip)
-                made[top : top + len(strip)] = strip
+                made[top : top + len(strip)] = strip.numpy()
+            last.keep(frame, torch.from_numpy(made)[..., :3].permute(2, 0, 1)[None])
+            for array in seen:
+                if not any(array is one.picture for one in pictures.values()):
+                    shop.give(array)
             if frame.place in leaning:
-                pictures[frame.place] = Reference(made)
-            last.keep(frame, made[..., :3].permute(2, 0, 1)[None])
-            for ref in frame.refs:
+                pictures[frame.place] = Reference(made, shop)
+            else:
+                shop.give(made)
+            for ref in set(frame.refs):
                 if leaning[ref] == frame.place:
-                    pictures.pop(ref, None)
+                    pictures.pop(ref).done()
 
     def _networks(self, group: GroupSymbols) -> list[InterShow]:
         """The network of each frame with references, by row: few qualities, so few of them."""
@@ -187,12 +194,13 @@ class ReelDecoder:
     def _intra_strips(self, group: GroupSymbols) -> Iterator[tuple[int, Tensor]]:
         """The frame without references [rows, W, 4], from the top."""
         cpu = torch.device("cpu")
-        latents = group_tensors(group, self.prior, cpu).intra
+        plan = hierarchy(len(group.intra) + len(group.inter), True)
+        gains = gains_of(plan, False, group.quality, group.finer, self.prior, cpu)
+        latents = torch.from_numpy(group.intra).float() / gains
         weights = {
             name: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
             for name, value in weights_of(self.prior, group.deltas, False, cpu).items()
         }
-        plan = hierarchy(len(group.intra) + len(group.inter), True)
         quality = quality_tensors(plan, group.quality, group.finer, cpu)[0]
         rows = latents.shape[2]
         for top in range(0, rows, 2 * STRIP):

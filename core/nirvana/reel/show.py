@@ -49,45 +49,82 @@ class LowMotion:
         return cls(*grids)
 
 
+class Workshop:
+    """Room for large arrays that is used again and again: a system takes longer to hand it out than layers take."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self._size = height, width
+        self._free: dict[tuple[int, ...], list[Floats]] = {}
+
+    def take(self, *shape: int) -> Floats:
+        """An array of any content."""
+        free = self._free.get(shape)
+        return free.pop() if free else np.empty(shape, np.float32)
+
+    def give(self, array: Floats) -> None:
+        """Nobody looks at it any more."""
+        self._free.setdefault(array.shape, []).append(array)
+
+    def picture(self) -> Floats:
+        return self.take(*self._size, 4)
+
+    def enlarge(self, picture: Floats) -> Floats:
+        """`network.enlarged` of [H, W, 4]."""
+        height, width = self._size
+        taps, one = np.array([*HALFWAY, *HALFWAY[::-1]], np.float32), np.ones(1, np.float32)
+        large, below, beside = self.take(2 * height, 2 * width, 4), self.picture(), self.picture()
+        pixels = large.view(np.complex128)  # four numbers as one: copied at once
+        cv2.sepFilter2D(picture, -1, one, taps, dst=below, anchor=(0, 3), borderType=cv2.BORDER_REPLICATE)
+        for first, rows in enumerate((picture, below)):
+            cv2.sepFilter2D(rows, -1, taps, one, dst=beside, anchor=(3, 0), borderType=cv2.BORDER_REPLICATE)
+            pixels[first::2, 0::2] = rows.view(np.complex128)
+            pixels[first::2, 1::2] = beside.view(np.complex128)
+        self.give(below)
+        self.give(beside)
+        return large
+
+    def twice(self, grids: list[Floats], steps: Floats) -> Floats:
+        """Two times the sum of grids, at the size of the picture, and steps on top [H, W]."""
+        size = self._size[::-1]
+        first, second = self.take(*self._size), self.take(*self._size)
+        for grid, whole in zip(grids, (first, second), strict=True):
+            cv2.resize(2 * np.ascontiguousarray(grid), size, dst=whole, interpolation=cv2.INTER_LINEAR)
+        first += second
+        first += steps
+        self.give(second)
+        return first
+
+
 class Reference:
     """A picture [H, W, 4] within 0..1 that others lean on."""
 
-    def __init__(self, picture: Tensor) -> None:
-        self.picture = picture
+    def __init__(self, picture: Floats, shop: Workshop) -> None:
+        self.picture, self._shop = picture, shop
         self._large: Floats | None = None
 
-    def moved(self, motion: LowMotion, slot: int) -> Tensor:
-        """It, seen where the motion to it leads [H, W, 4]; rows of patches that stand still are copied."""
+    def moved(self, motion: LowMotion, slot: int) -> Floats:
+        """It, seen where the motion to it leads [H, W, 4], in an array of the workshop's or its own."""
         grids = [grid[..., 2 * slot : 2 * slot + 2] for grid in (motion.coarse, motion.fine)]
         if not any(grid.any() for grid in grids):
             return self.picture
         if self._large is None:
-            self._large = enlarged(self.picture.numpy())
+            self._large = self._shop.enlarge(self.picture)
         height, width = self.picture.shape[:2]
-        cols, rows = (_twice([grid[..., k] for grid in grids], (width, height)) for k in range(2))
-        cols += np.arange(0, 2 * width, 2, dtype=np.float32)
-        rows += np.arange(0, 2 * height, 2, dtype=np.float32)[:, None]
-        return torch.from_numpy(cv2.remap(self._large, cols, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+        cols = self._shop.twice([grid[..., 0] for grid in grids], np.arange(0, 2 * width, 2, dtype=np.float32))
+        rows = self._shop.twice(
+            [grid[..., 1] for grid in grids], np.arange(0, 2 * height, 2, dtype=np.float32)[:, None]
+        )
+        seen = self._shop.picture()
+        cv2.remap(self._large, cols, rows, cv2.INTER_LINEAR, dst=seen, borderMode=cv2.BORDER_REPLICATE)
+        self._shop.give(cols)
+        self._shop.give(rows)
+        return seen
 
-
-def _twice(grids: list[Floats], size: tuple[int, int]) -> Floats:
-    """Two times the sum of grids, at the size of the picture."""
-    first, second = (cv2.resize(2 * np.ascontiguousarray(one), size, interpolation=cv2.INTER_LINEAR) for one in grids)
-    return np.asarray(first + second, np.float32)
-
-
-def enlarged(picture: Floats) -> Floats:
-    """`network.enlarged` of [H, W, 4]."""
-    height, width = picture.shape[:2]
-    taps, one = np.array([*HALFWAY, *HALFWAY[::-1]], np.float32), np.ones(1, np.float32)
-    large = np.empty((2 * height, 2 * width, 4), np.float32)
-    pixels = large.view(np.complex128)  # four numbers as one: copied at once
-    below = cv2.sepFilter2D(picture, -1, one, taps, anchor=(0, 3), borderType=cv2.BORDER_REPLICATE)
-    for first, rows in enumerate((picture, below)):
-        beside = cv2.sepFilter2D(rows, -1, taps, one, anchor=(3, 0), borderType=cv2.BORDER_REPLICATE)
-        pixels[first::2, 0::2] = rows.view(np.complex128)
-        pixels[first::2, 1::2] = beside.view(np.complex128)
-    return large
+    def done(self) -> None:
+        """Nobody leans on it any more."""
+        self._shop.give(self.picture)
+        if self._large is not None:
+            self._shop.give(self._large)
 
 
 class InterShow:
@@ -126,7 +163,7 @@ class InterShow:
         self._out = _last(weights["out.weight"][order])
         self._out_bias = weights["out.bias"][order].contiguous()
 
-    def strips(self, symbols: Ints, first: Tensor, second: Tensor | None) -> Iterator[tuple[int, Tensor]]:
+    def strips(self, symbols: Ints, first: Floats, second: Floats | None) -> Iterator[tuple[int, Tensor]]:
         """A frame's symbols [C, h, w] and its moved references [H, W, 4] -> rows of the picture, from the top.
 
         Gives (first row, [rows, W, 4] within 0..1); second: None where it is the first.
@@ -146,7 +183,7 @@ class InterShow:
             layer = layer.view(1, -1, cols * _HALF, self.units)
             layer = layer[:, (_HALF - 1) * above : layer.shape[1] - (_HALF - 1) * below]
             window = slice(top * PATCH_PX - 2 * above, end * PATCH_PX + 2 * below)
-            made = self._last_layer(layer, first[window], None if second is None else second[window], above, below)
+            made = self._last_layer(layer, *_rows(window, first, second), above, below)
             low, high = np.searchsorted(places, (top * cols, end * cols))
             out = made.view(end - top, PATCH_PX, cols, 4 * PATCH_PX)
             out += self._pixels_of_none
@@ -155,7 +192,7 @@ class InterShow:
                 pixels[low:high] - self._pixels_of_none.numpy()[0, :, 0]
             )
             inner = slice(top * PATCH_PX, end * PATCH_PX)
-            yield top * PATCH_PX, _composed(made, first[inner], None if second is None else second[inner])
+            yield top * PATCH_PX, _composed(made, *_rows(inner, first, second))
 
     def _patches(self, symbols: Ints) -> tuple[npt.NDArray[np.intp], Tensor]:
         """Places that have latents or stand beside some, and there latents, what is around, and 1 [N, C + 48 + 1]."""
@@ -186,6 +223,10 @@ class InterShow:
         made = F.conv2d(seen, self._out, self._out_bias, padding=(0, 1)).permute(0, 2, 3, 1)
         _, height, width, _ = made.shape
         return made.reshape(height, width, 2, 8).transpose(1, 2).reshape(2 * height, 2 * width, 4)
+
+
+def _rows(rows: slice, first: Floats, second: Floats | None) -> tuple[Tensor, Tensor | None]:
+    return torch.from_numpy(first[rows]), None if second is None else torch.from_numpy(second[rows])
 
 
 def _composed(made: Tensor, first: Tensor, second: Tensor | None) -> Tensor:
