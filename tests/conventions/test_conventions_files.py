@@ -168,7 +168,8 @@ def locked(lock: str) -> dict[str, list[str]]:
 
 def test_every_locked_version_has_hashes() -> None:
     locks = sorted(path.name for path in (ROOT / "requirements").glob("*.lock"))
-    assert locks == ["c2pa.lock", "cuda.lock", "dev.lock", "runtime.lock", "torch-cpu.lock", "torch.lock"]
+    hosts = ["blender-4.5.lock", "blender-5.0.lock"]
+    assert locks == [*hosts, "c2pa.lock", "cuda.lock", "dev.lock", "runtime.lock", "torch-cpu.lock", "torch.lock"]
     for lock in locks:
         assert locked(lock)
         assert [package for package, hashes in locked(lock).items() if not hashes] == []
