@@ -23,7 +23,7 @@ GROUP_PX = 3 << 20  # of all frames of a group: a fit takes about a kilobyte for
 INTRA_INTERVAL = 4  # a frame needs at most four groups, and of the earlier ones their anchors only
 PRESETS = MappingProxyType(
     {
-        "draft": ReelFit(iterations=10, price=200.0, latent_rate=0.01),
+        "draft": ReelFit(iterations=4, price=400.0, latent_rate=0.01),
         "good": ReelFit(iterations=120, price=100.0),
         "best": ReelFit(iterations=1000, price=60.0),
     }

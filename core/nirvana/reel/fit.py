@@ -60,7 +60,7 @@ class ReelFit:
     """How long and how boldly a group is fitted."""
 
     iterations: int
-    finer: tuple[int, int, int] = (48, 32, 12)  # see `GroupSymbols`: what others lean on pays again and again
+    finer: tuple[int, int, int] = (64, 40, 16)  # see `GroupSymbols`: what others lean on pays again and again
     price: float = 200.0  # of a bit, where no target is given: squared 8-bit steps of error it must save a pixel
     latent_rate: float = 0.004  # Adam's, in symbols
     least_bits: float = 1.0  # Adam's epsilon: a symbol that matters less than this moves less
