@@ -23,7 +23,10 @@ MAX_FRAMES = 1_000_000  # one job; a typing error such as 1-1000000000 must not 
 _PART = re.compile(r"(-?[0-9]{1,9})(?:-(-?[0-9]{1,9})(?:x([0-9]{1,9}))?)?")
 _RANGE = r"-?[0-9]+(?:--?[0-9]+(?:x[0-9]+)?)?(?:,-?[0-9]+(?:--?[0-9]+(?:x[0-9]+)?)?)*"
 _NUKE = re.compile(rf"(.*\S)\s+({_RANGE})", re.DOTALL)
-_PLACE = re.compile(rf"(?P<rv>{_RANGE})(?P<rvpad>#+|@+)|(?P<hash>#+)|(?P<at>@+)|%(?P<c>0?[0-9]?)d|\$F(?P<f>[0-9]?)")
+_DIGITS = r"1[0-2]|[0-9]"  # OpenPose numbers its files with twelve
+_PLACE = re.compile(
+    rf"(?P<rv>{_RANGE})(?P<rvpad>#+|@+)|(?P<hash>#+)|(?P<at>@+)|%(?P<c>0?(?:{_DIGITS})?)d|\$F(?P<f>{_DIGITS})?"
+)
 _NUMBERED = re.compile(r"(.*?)([0-9]+)(\.[A-Za-z][A-Za-z0-9]*)", re.DOTALL)
 IMAGE_SUFFIXES = frozenset({".png", ".exr", ".jpg", ".jpeg", ".tif", ".tiff", ".dpx", ".tga", ".bmp", ".hdr", ".webp"})
 
@@ -180,7 +183,7 @@ class SequencePattern:
             return None
         digits = name[len(head) : len(name) - len(self.tail)]
         body = digits.removeprefix("-")
-        if not re.fullmatch(r"[0-9]{1,9}", body) or len(body) < self.digits:
+        if not re.fullmatch(r"0*[0-9]{1,9}", body) or len(body) < self.digits:
             return None
         if len(body) > self.digits and body[0] == "0":  # 00012 is another padding than ####
             return None

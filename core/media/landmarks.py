@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import EmptySequenceError, InputError, MissingInputError, UnsupportedFileError
-from mapreel.core.contract.frames import IMAGE_SUFFIXES, SequencePattern
+from mapreel.core.contract.frames import IMAGE_SUFFIXES, SequencePattern, find_sequence
 from mapreel.core.media.files import damaged, read_file, unsupported
 
 MESH_POINTS = 478
@@ -106,11 +106,13 @@ class Landmarks:
 
 
 def are_landmarks(source: str | Path) -> bool:
-    """True for a `.npy` file, a `.json` file and a folder whose numbered files are JSON."""
+    """True for a `.npy` file, a `.json` file or pattern, and a folder whose numbered files are JSON."""
     path = Path(source)
     if path.suffix.lower() in (".npy", ".json"):
         return True
-    if SequencePattern.looks_like(str(source)) or not path.is_dir():
+    if SequencePattern.looks_like(str(source)):
+        return SequencePattern.parse(str(source)).tail.lower().endswith(".json")
+    if not path.is_dir():
         return False
     suffixes = {entry.suffix.lower() for entry in path.iterdir()}
     return ".json" in suffixes and not suffixes & IMAGE_SUFFIXES
@@ -207,7 +209,15 @@ def _from_json(path: Path) -> Landmarks:
     )
 
 
+def _by_pattern(text: str) -> dict[int, Path]:
+    """Files of a pattern such as `walk_%012d_keypoints.json`, in its range where it has one."""
+    found = find_sequence(text)
+    return {number: found.pattern.path(number) for number in found.numbers}
+
+
 def _numbered(path: Path) -> dict[int, Path]:
+    if not path.exists() and SequencePattern.looks_like(str(path)):
+        return _by_pattern(str(path))
     folder = path if path.is_dir() else path.parent
     if not folder.is_dir() or (folder != path and not path.is_file()):
         raise MissingInputError(f"{path} does not exist", "check its name", file=str(path))

@@ -27,7 +27,7 @@ from mapreel.core.media import cryptomatte as crypto
 from mapreel.core.media.classes import ClassRules
 from mapreel.core.media.exrlayers import exr_layout
 from mapreel.core.media.labels import MapReading, instance_numbers, read_coded, read_instance_map, read_label_map
-from mapreel.core.media.landmarks import Subject, read_landmarks
+from mapreel.core.media.landmarks import Subject, are_landmarks, read_landmarks
 from mapreel.core.media.mapfacts import map_layers
 from mapreel.core.media.mapheaders import map_header
 from mapreel.core.media.motion import find_motion, read_motion
@@ -342,6 +342,20 @@ def test_landmarks_of_faces_and_bodies():
     assert (face.subject, face.numbers, face.in_pixels) == (Subject.FACE, (1, 2), False)
     body = read_landmarks(MAPS / "pose")
     assert (body.subject, body.numbers, body.in_pixels) == (Subject.POSE, (1001, 1002), True)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("walk_############_keypoints.json", (1001, 1002)),
+        ("walk_$F12_keypoints.json", (1001, 1002)),
+        ("walk_############_keypoints.json 1002-1100", (1002,)),
+        ("walk_000000001001_keypoints.json", (1001, 1002)),
+    ],
+)
+def test_openpose_by_pattern(text, numbers):
+    assert are_landmarks(f"{MAPS}/pose/{text}")
+    assert read_landmarks(f"{MAPS}/pose/{text}").numbers == numbers
 
 
 def test_a_sequence_that_changes_its_kind_is_told_at_once(tmp_path):
