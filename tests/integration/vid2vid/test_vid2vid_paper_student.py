@@ -129,8 +129,8 @@ def test_from_data_to_frames(street, master, tmp_path, render):
         )
 
 
-def test_a_kill_costs_what_came_after_the_last_checkpoint(street, master, tmp_path):
-    out = tmp_path / "run"
+def test_a_kill_costs_what_came_after_the_last_checkpoint(maps, master, tmp_path):
+    out, street = tmp_path / "run", maps(tmp_path / "shot", range(1, 7), color=True)
     argv = [sys.executable, "-m", "mapreel.core.cli", "train", "student", "--paper", "--data", str(street)]
     argv += ["--teacher", str(master), "--out", str(out), "--json"]
     quick = "import sys; from mapreel.core.vid2vid import teacher_trainer, train_paper_student as t; "
@@ -141,7 +141,7 @@ def test_a_kill_costs_what_came_after_the_last_checkpoint(street, master, tmp_pa
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     argv[1:3] = ["-c", quick]
     process = subprocess.Popen([*argv, "--steps", "9999"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    until = time.monotonic() + 120
+    until = time.monotonic() + 200
     while _lines(out) < 5 and time.monotonic() < until and process.poll() is None:
         time.sleep(0.02)
     process.kill()
