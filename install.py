@@ -569,8 +569,8 @@ class Environment:
 def link_or_copy(source: str, target: str) -> None:
     """A second name for a file, or a copy where the disk has no such thing."""
     try:
-        os.link(source, target, follow_symlinks=False)
-    except (OSError, NotImplementedError):
+        os.link(source, target)
+    except OSError:
         shutil.copy2(source, target, follow_symlinks=False)
 
 
