@@ -107,18 +107,34 @@ def read_channels(path: Path, frame: int | None, channels: Sequence[ExrChannel])
 
     Raises as `exrfile.read_exr`.
     """
-    found: list[NDArray[Any]] = []
+    found: dict[tuple[int, int], NDArray[Any]] = {}
     with open_exr(path, frame, _REMEDY) as source:
-        for channel in channels:
-            if not source.seek_subimage(channel.part, 0):
+        for run in _runs(channels):  # each reading unpacks all channels of its part
+            first, last = run[0], run[-1]
+            if not source.seek_subimage(first.part, 0):
                 raise damaged(path, frame, "has changed while it was read")
-            kind = "uint" if channel.kind == "uint" else "float"
-            pixels = source.read_image(channel.part, 0, channel.index, channel.index + 1, kind)
+            kind = "uint" if first.kind == "uint" else "float"
+            pixels = source.read_image(first.part, 0, first.index, last.index + 1, kind)
             message = oiio_message(source)
             if pixels is None or message:
                 raise damaged(path, frame, "has damaged pixel data", message)
-            found.append(np.ascontiguousarray(to_display_window(pixels, source.spec())[:, :, 0]))
-    return found
+            shown = to_display_window(pixels, source.spec())
+            for channel in run:
+                found[channel.part, channel.index] = np.ascontiguousarray(shown[:, :, channel.index - first.index])
+    return [found[channel.part, channel.index] for channel in channels]
+
+
+def _runs(channels: Sequence[ExrChannel]) -> list[list[ExrChannel]]:
+    """Channels in the order of the file, those together that lie side by side and hold the same kind of numbers."""
+    runs: list[list[ExrChannel]] = []
+    for channel in sorted(set(channels), key=lambda channel: (channel.part, channel.index)):
+        before = runs[-1][-1] if runs else None
+        beside = before is not None and (before.part, before.index + 1) == (channel.part, channel.index)
+        if before is not None and beside and (before.kind == "uint") == (channel.kind == "uint"):
+            runs[-1].append(channel)
+        else:
+            runs.append([channel])
+    return runs
 
 
 def refuse_lossy(channels: Sequence[ExrChannel], path: Path, frame: int | None, what: str) -> None:
