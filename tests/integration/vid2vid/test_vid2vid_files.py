@@ -317,3 +317,21 @@ def test_without_the_package_it_is_said_how_to_get_it(files, tmp_path, monkeypat
     with pytest.raises(UsageError, match="pip install"):
         files("x", c2pa=True, c2pa_cert=str(tmp_path / "cert.pem"), c2pa_key=str(tmp_path / "key.pem"))
     assert marks.MIME_TYPES[".png"] == "image/png"
+
+
+def test_a_frame_that_the_disk_changed_is_noticed_by_the_job(street, render, monkeypatch):
+    """Whole, and a picture, but not the one that was written."""
+    from mapreel.core.contract.errors import OutputError
+    from mapreel.core.vid2vid import takefolder
+
+    real = takefolder.written
+
+    def swapped(path, sources=()):
+        entry = real(path, sources)
+        if path.stem == "1002":
+            path.write_bytes((path.parent / "1001.png").read_bytes())
+        return entry
+
+    monkeypatch.setattr(takefolder, "written", swapped)
+    with pytest.raises(OutputError, match="frame 1002"):
+        render(street, "take", **FRAMES)
