@@ -107,7 +107,8 @@ def add_node(scene: Any, group: Any | None = None) -> Any:
     final = versions.final_node(tree)
     if source_of(final) in ("", "CompositorNodeRLayers"):
         tree.links.new(node.outputs[0], final.inputs[0])
-    node.location = (final.location[0] - 300, final.location[1] - 200)
+    others = [other.location[1] for other in tree.nodes if other != node]
+    node.location = (final.location[0] - 300, min(others) - 320)  # below what stands there
     return node
 
 

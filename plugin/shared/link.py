@@ -13,6 +13,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapreel.core.contract.client import ServiceClient
@@ -60,6 +61,8 @@ class LinkedJob:
             left = self.progress.seconds_left
             about = f", about {left:.0f} s left" if left is not None else ""
             return f"{self.progress.stage}: {self.progress.done} of {self.progress.total}{about}"
+        if self.state == "finished" and self.take:
+            return f"{Path(self.take).name} is ready"
         return self.state
 
 
