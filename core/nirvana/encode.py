@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -19,23 +20,18 @@ from mapreel.core.contract.errors import UnsupportedFileError
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.device import memory_guard
 from mapreel.core.nirvana import bitstream as bits
-from mapreel.core.nirvana.config import FitConfig, network_for
-from mapreel.core.nirvana.groupencoder import GroupEncoder, NirvanaEncoder, Target
-from mapreel.core.nirvana.header import MAX_FRAME_PX, MAX_FRAMES, MAX_GROUP_PX, MAX_SIDE_PX, Header
+from mapreel.core.nirvana.chains import chains_of, devices_for, run_chains
+from mapreel.core.nirvana.config import FitConfig
+from mapreel.core.nirvana.groupencoder import GroupEncoder, Target
+from mapreel.core.nirvana.header import MAX_FRAME_PX, MAX_FRAMES, MAX_SIDE_PX, Header
+from mapreel.core.nirvana.kinds import kind_of
 from mapreel.core.nirvana.means import BLOCK_PX, pack_means, picture_means
 from mapreel.core.nirvana.pictures import decode_samples
 from mapreel.core.nirvana.profile import WHOLE, PictureShape, State
-from mapreel.core.nirvana.reel.encode import GROUP_FRAMES as REEL_FRAMES
-from mapreel.core.nirvana.reel.encode import GROUP_PX as REEL_PX
-from mapreel.core.nirvana.reel.encode import INTRA_INTERVAL as REEL_INTERVAL
-from mapreel.core.nirvana.reel.encode import ReelEncoder
 from mapreel.core.nirvana.reel.fit import ReelFit
 from mapreel.core.nirvana.samples import PictureFormat, Samples
 from mapreel.core.nirvana.work import WorkFolder, fingerprint
 from mapreel.core.nirvana.writer import FinishedGroup, OtherChunk, Parts, overhead_bytes, write_archive
-
-NIRVANA_FRAMES = 3  # the paper's
-NIRVANA_INTERVAL = 8  # a frame needs at most eight groups: one second at 24 frames a second
 
 
 class Source(Protocol):
@@ -66,33 +62,28 @@ class EncodeSettings:
 
     @property
     def profile(self) -> str:
-        return "reel" if isinstance(self.fit, ReelFit) else "nirvana"
+        return kind_of(self.fit).profile
 
     def header(self, source: Source) -> Header:
         """What the archive says of itself, before its size is known."""
         height, width = source.size
-        frames, interval, most_px = NIRVANA_FRAMES, NIRVANA_INTERVAL, MAX_GROUP_PX
-        if isinstance(self.fit, ReelFit):
-            frames, interval, most_px = REEL_FRAMES, REEL_INTERVAL, REEL_PX
-        fit_a_group = max(1, most_px // (height * width))  # large frames: fewer share a network
+        kind = kind_of(self.fit)
+        fit_a_group = max(1, kind.group_px // (height * width))  # large frames: fewer share a network
         return Header(
             total_bytes=0,
             width=width,
             height=height,
             frames=len(source.numbers),
             fps=self.fps,
-            group_frames=min(self.group_frames or frames, fit_a_group),
-            intra_interval=self.intra_interval or interval,
+            group_frames=min(self.group_frames or kind.group_frames, fit_a_group),
+            intra_interval=self.intra_interval or kind.intra_interval,
             profile=self.profile,
             pictures=self.pictures,
         )
 
     def encoder(self, shape: PictureShape) -> GroupEncoder:
         """Who fits the groups of one plane set."""
-        if isinstance(self.fit, ReelFit):
-            return ReelEncoder(self.fit, shape, self.seed)
-        network = network_for(shape.height, shape.width, shape.group_frames)
-        return NirvanaEncoder(network, self.fit, shape, self.seed)
+        return kind_of(self.fit).encoder(self.fit, shape, self.seed)
 
 
 def encode(
@@ -105,22 +96,24 @@ def encode(
 ) -> None:
     """Write `source` to the archive `path`, which appears whole or not at all; maps: label maps, taken one at a time.
 
-    Groups that an interrupted call with the same settings and pictures finished are kept. Raises
-    UnsupportedFileError for pictures that are too large, OutputError, and what the source and `ctx` raise.
+    Several chains of groups are fitted at once where the machine has room. Groups that an interrupted call with the
+    same settings and pictures finished are kept. Raises UnsupportedFileError for pictures that are too large,
+    OutputError, and what the source and `ctx` raise.
     """
-    encoder = _Encoder(source, settings, path, ctx, device)
-    for group in range(encoder.header.groups):
-        encoder.add(group)
-    encoder.write(maps)
-    encoder.work.remove()
+    job = _Job(source, settings, path, ctx)
+    run_chains(
+        chains_of(job.header),
+        devices_for(device, job.header),
+        lambda groups, on, check: _Chain(job, groups, on, check).run(),
+    )
+    job.write(maps)
+    job.work.remove()
 
 
-class _Encoder:
-    """One attempt at an encode; between groups its state is the last group's symbols."""
+class _Job:
+    """One attempt at an encode: what all chains share. Chains may call from threads of their own."""
 
-    def __init__(
-        self, source: Source, settings: EncodeSettings, path: Path, ctx: JobContext, device: torch.device
-    ) -> None:
+    def __init__(self, source: Source, settings: EncodeSettings, path: Path, ctx: JobContext) -> None:
         height, width = source.size
         if max(height, width) > MAX_SIDE_PX or height * width > MAX_FRAME_PX:
             raise UnsupportedFileError(
@@ -128,43 +121,118 @@ class _Encoder:
             )
         if len(source.numbers) > MAX_FRAMES:
             raise UnsupportedFileError(f"{len(source.numbers)} frames are too many", "encode the shot in parts")
-        self.source, self.settings, self.path, self.ctx, self.device = source, settings, path, ctx, device
+        self.source, self.settings, self.path, self.ctx = source, settings, path, ctx
         self.header = settings.header(source)
         self.shape = PictureShape(height=height, width=width, group_frames=self.header.group_frames)
         self.encoder = settings.encoder(self.shape)
         self.work = WorkFolder(path, _described(source, settings))
-        self.sources: list[bytes] = []
-        planes = settings.pictures.planes
-        self.previous: list[State | None] = [None] * planes
-        self._spent = 0  # bytes of finished groups
+        self.planes = settings.pictures.planes
+        self.sources: dict[int, bytes] = {}
+        self._lock = threading.Lock()
         self._remaining = RemainingTime()
-        self._planned = [planes * self._iterations(group) for group in range(self.header.groups)]
-        self._kept = 0  # iterations that an earlier attempt has done
+        self._done = [0] * self.header.groups  # iterations
+        self._frames = 0  # of finished groups
+        self._left = sum(self.iterations(group) for group in range(self.header.groups))  # without what was kept
 
-    def _iterations(self, group: int) -> int:
-        return self.encoder.iterations(self.header.is_intra(group))
+    def iterations(self, group: int) -> int:
+        """About how many a group takes with all its planes."""
+        return self.planes * self.encoder.iterations(self.header.is_intra(group))
 
-    def add(self, group: int) -> None:
-        """Fit one group and keep it on disk, or take it from there."""
-        self.ctx.check()
-        samples = np.stack([self.source.read(self.source.numbers[i]) for i in self.header.frames_of(group)])
-        self.sources.append(fingerprint(samples.tobytes()))
-        finished = self.work.load(group, self.sources[-1])
-        if self.header.is_intra(group):
-            self.previous = [None] * len(self.previous)
+    def read(self, group: int) -> tuple[Samples, bytes]:
+        """Samples of a group's frames and their fingerprint."""
+        with self._lock:
+            samples = np.stack([self.source.read(self.source.numbers[i]) for i in self.header.frames_of(group)])
+        self.sources[group] = fingerprint(samples.tobytes())
+        return samples, self.sources[group]
+
+    def check(self) -> None:
+        with self._lock:
+            self.ctx.check()
+
+    def during(self, group: int, done: int) -> None:
+        """So many iterations of a group are done."""
+        with self._lock:
+            self._done[group] = done
+            self._report()
+
+    def finished(self, group: int, kept: bool) -> None:
+        """A group is on disk; kept: it was from an earlier attempt."""
+        with self._lock:
+            self._done[group] = 0 if kept else self.iterations(group)
+            self._left -= self.iterations(group) if kept else 0
+            self._frames += len(self.header.frames_of(group))
+            self._report()
+
+    def _report(self) -> None:
+        """Time goes by iterations."""
+        left = self._remaining.update(sum(self._done), self._left) if self._left else 0.0
+        self.ctx.report(Progress(self._frames, self.header.frames, "encode", left))
+
+    def budget(self, groups: range) -> float | None:
+        """Bytes that the groups of a chain may take with their means: its share of all, by frames."""
+        if self.settings.most_bytes is None:
+            return None
+        free = self.settings.most_bytes - overhead_bytes(self._parts(()))
+        return free * self.frames_of(groups) / self.header.frames
+
+    def frames_of(self, groups: range) -> int:
+        return sum(len(self.header.frames_of(group)) for group in groups)
+
+    @property
+    def mean_bytes(self) -> float:
+        """About what the means of a frame's blocks take."""
+        blocks = math.ceil(self.header.height / BLOCK_PX) * math.ceil(self.header.width / BLOCK_PX)
+        return 3 / 8 * self.planes * blocks / self.encoder.block_means + 12 / self.header.group_frames
+
+    def write(self, maps: Iterable[OtherChunk]) -> None:
+        """Join header, frame numbers, index and groups into the archive."""
+        write_archive(self.path, self._parts(maps))
+
+    def _parts(self, maps: Iterable[OtherChunk]) -> Parts:
+        return Parts(
+            header=self.header,
+            numbers=self.source.numbers,
+            settings=(self.encoder.settings,) * self.planes,
+            groups=self.work.groups([self.sources[group] for group in sorted(self.sources)]),
+            notes=self.settings.notes,
+            maps=maps,
+        )
+
+
+class _Chain:
+    """The groups from an intra group to the next one; between groups its state is that of the last."""
+
+    def __init__(self, job: _Job, groups: range, device: torch.device, check: Callable[[], None]) -> None:
+        self.job, self.groups, self.device, self._check = job, groups, device, check
+        self.header, self.settings = job.header, job.settings
+        self.encoder = job.settings.encoder(job.shape)
+        self.previous: list[State | None] = [None] * job.planes
+        self._free = job.budget(groups)
+        self._spent = 0  # bytes of finished groups
+
+    def run(self) -> None:
+        """Fit the groups that are not on disk yet, and keep them there."""
+        for group in self.groups:
+            self._add(group)
+
+    def _add(self, group: int) -> None:
+        self._check()
+        self.job.check()
+        samples, source = self.job.read(group)
+        finished = self.job.work.load(group, source)
+        kept = finished is not None
         if finished is None:
             with memory_guard(f"encode frames of {self.header.width} x {self.header.height} px"):
                 finished, states = self._fit_planes(group, samples)
-            self.work.save(group, self.sources[-1], finished)
+            self.job.work.save(group, source, finished)
         else:
-            self._kept += group == self._kept
             states = [
                 self.encoder.decoder.decode(payload, group, previous, len(samples), self.device, None, WHOLE)
                 for payload, previous in zip(finished.planes, self.previous, strict=False)
             ]
         self.previous = states
         self._spent += sum(len(part) + bits.CHUNK_OVERHEAD_BYTES for part in (*finished.planes, finished.means))
-        self._report(group + 1, 0)
+        self.job.finished(group, kept)
 
     def _fit_planes(self, group: int, samples: Samples) -> tuple[FinishedGroup, list[State]]:
         """Fit colours and alpha, and decode them again for the block means."""
@@ -177,7 +245,7 @@ class _Encoder:
                 psnr_db=self.settings.psnr_db,
                 most_bytes=self._budget(group, planes - plane, sum(map(len, payloads))),
             )
-            before = plane * self._iterations(group)
+            before = plane * self.job.iterations(group) // planes
             payloads.append(
                 self.encoder.fit(
                     codes.permute(0, 3, 1, 2).contiguous(),
@@ -196,22 +264,15 @@ class _Encoder:
         return FinishedGroup(payloads[0], means, *payloads[1:]), states
 
     def _budget(self, group: int, planes: int, spent: int) -> int | None:
-        """Bytes that this plane of this group may take: what is left, shared by frames and planes."""
-        if self.settings.most_bytes is None:
+        """Bytes that this plane of this group may take: what is left of the chain's, shared by frames and planes."""
+        if self._free is None:
             return None
-        left = range(group, self.header.groups)
-        frames = sum(len(self.header.frames_of(other)) for other in left)
+        left = range(group, self.groups.stop)
+        frames = self.job.frames_of(left)
         chunks = len(left) * (len(self.previous) + 1) * bits.CHUNK_OVERHEAD_BYTES
-        means = frames * self._mean_bytes
-        free = self.settings.most_bytes - overhead_bytes(self._parts(())) - self._spent - chunks - means - spent
+        free = self._free - self._spent - chunks - frames * self.job.mean_bytes - spent
         mine = free * len(self.header.frames_of(group)) / frames / planes
         return max(1, int(mine))
-
-    @property
-    def _mean_bytes(self) -> float:
-        """About what the means of a frame's blocks take."""
-        blocks = math.ceil(self.header.height / BLOCK_PX) * math.ceil(self.header.width / BLOCK_PX)
-        return 3 / 8 * len(self.previous) * blocks / self.encoder.block_means + 12 / self.header.group_frames
 
     def _decoded(
         self, group: int, plane: int, previous: State | None, payload: bytes, frames: int
@@ -222,7 +283,7 @@ class _Encoder:
             previous,
             number=group,
             frames=frames,
-            shape=self.shape,
+            shape=self.job.shape,
             form=self.settings.pictures,
             name=bits.chunk_name((bits.GROUP, bits.ALPHA)[plane], group),
             device=self.device,
@@ -232,32 +293,10 @@ class _Encoder:
         return samples, state
 
     def _during(self, group: int, done: int) -> None:
-        self.ctx.check()
+        self._check()
+        self.job.check()
         if done % self.encoder.check_every == 0:
-            self._report(group, done)
-
-    def _report(self, group: int, done: int) -> None:
-        """`group` groups are finished and `done` iterations of the next: time goes by iterations."""
-        left = None
-        if group >= self._kept:
-            spent = sum(self._planned[self._kept : group]) + done
-            left = self._remaining.update(spent, sum(self._planned[self._kept :]))
-        frames = min(group * self.header.group_frames, self.header.frames)
-        self.ctx.report(Progress(frames, self.header.frames, "encode", left))
-
-    def write(self, maps: Iterable[OtherChunk]) -> None:
-        """Join header, frame numbers, index and groups into the archive."""
-        write_archive(self.path, self._parts(maps))
-
-    def _parts(self, maps: Iterable[OtherChunk]) -> Parts:
-        return Parts(
-            header=self.header,
-            numbers=self.source.numbers,
-            settings=(self.encoder.settings,) * self.settings.pictures.planes,
-            groups=self.work.groups(self.sources),
-            notes=self.settings.notes,
-            maps=maps,
-        )
+            self.job.during(group, done)
 
 
 def _described(source: Source, settings: EncodeSettings) -> dict[str, object]:
