@@ -108,7 +108,13 @@ def add_node(scene: Any, group: Any | None = None) -> Any:
     if source_of(final) in ("", "CompositorNodeRLayers"):
         tree.links.new(node.outputs[0], final.inputs[0])
     others = [other.location[1] for other in tree.nodes if other != node]
-    node.location = (final.location[0] - 300, min(others) - 320)  # below what stands there
+    node.location = (final.location[0] - 300, min(others) - 440)  # below what stands there
+    viewers = [other for other in tree.nodes if other.bl_idname == "CompositorNodeViewer"]
+    viewer = viewers[0] if viewers else tree.nodes.new("CompositorNodeViewer")
+    if source_of(viewer) in ("", "CompositorNodeRLayers"):  # the backdrop shows it at once
+        tree.links.new(node.outputs[0], viewer.inputs[0])
+    if not viewers:
+        viewer.location = (final.location[0], node.location[1])
     return node
 
 
