@@ -44,7 +44,7 @@ def by_the_text(group, size, before):
         weights_of(prior, group.deltas, inter, CPU) if inter or before is None else None for inter in (False, True)
     )
     with torch.inference_mode():
-        made = make_pictures(plan, group_tensors(group, prior, CPU), weights, None, before, most=1)
+        made = make_pictures(plan, group_tensors(group, prior, CPU), weights, before, most=1)
         return {frames[0].place: picture[0].clamp(0, 1).permute(1, 2, 0) for frames, picture in made}
 
 

@@ -140,7 +140,7 @@ class ReelDecoder:
         weights = intra, weights_of(self.prior, group.deltas, True, device)
         height, width = padded((self.shape.height, self.shape.width))
         most = max(1, _PIXELS_AT_ONCE // (height * width))
-        for frames, made in make_pictures(plan, tensors, weights, None, before, most=most):
+        for frames, made in make_pictures(plan, tensors, weights, before, most=most):
             for k, frame in enumerate(frames):
                 last.take(frame, 0, made[k].clamp(0.0, 1.0).permute(1, 2, 0))
                 last.keep(frame, made[k : k + 1])

@@ -237,7 +237,7 @@ class GroupFit:
     ) -> Tensor:
         errors: dict[int, Tensor] = {}
         height, width = self.size
-        for frames, made in make_pictures(self.plan, tensors, weights, None, self.before, dtype=dtype, most=most):
+        for frames, made in make_pictures(self.plan, tensors, weights, self.before, dtype=dtype, most=most):
             wanted = self.wanted[[f.place for f in frames]]
             wrong = (made - wanted)[:, :, :height, :width].square().mean(dim=(1, 2, 3)) * STEPS**2
             errors.update({f.place: wrong[k] for k, f in enumerate(frames)})

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mapreel.core.nirvana.reel.config import CHANNELS, QUALITY_STEPS
+from mapreel.core.nirvana.reel.config import CHANNELS, PATCH_PX, QUALITY_STEPS
 from mapreel.core.nirvana.reel.hierarchy import BEFORE, Frame, hierarchy
 from mapreel.core.nirvana.reel.network import Weights, dense_motion, enlarged, inter_pictures, intra_pictures, read_at
 from mapreel.core.nirvana.reel.payload import GroupSymbols
 from mapreel.core.nirvana.reel.prior import Prior
+from mapreel.core.nirvana.reel.strips import by_strips, strips_of
 
 
 @dataclass
@@ -92,7 +93,6 @@ def make_pictures(
     plan: Sequence[Frame],
     tensors: GroupTensors,
     weights: tuple[Weights | None, Weights],
-    _: object,
     before: Tensor | None,
     *,
     most: int = 32,
@@ -108,7 +108,7 @@ def make_pictures(
         if not frames[0].refs:
             assert weights[0] is not None
             with torch.autocast(tensors.inter.device.type, dtype, enabled=dtype is not torch.float32):
-                made = intra_pictures(weights[0], tensors.intra, tensors.qualities[0]).float()
+                made = _intra(weights[0], tensors.intra, tensors.qualities[0])
         else:
             rows = [frame.row for frame in frames]
             own = dense_motion(tensors.motion[1][rows], tensors.motion[0][rows])
@@ -118,9 +118,28 @@ def make_pictures(
             first, second = stages.references(frames, motion)
             latents = tensors.inter[rows]
             with torch.autocast(tensors.inter.device.type, dtype, enabled=dtype is not torch.float32):
-                made = inter_pictures(weights[1], latents, tensors.qualities[1][rows], first, second).float()
+                made = _inter(weights[1], latents, tensors.qualities[1][rows], first, second)
         stages.keep_pictures(frames, made)
         yield frames, made
+
+
+def _intra(weights: Weights, latents: Tensor, quality: Tensor) -> Tensor:
+    def run(some: Tensor) -> tuple[Tensor]:
+        return (intra_pictures(weights, some, quality).float(),)
+
+    return by_strips(run, _strips(latents), (latents, 1), scale=PATCH_PX)[0]
+
+
+def _inter(weights: Weights, latents: Tensor, quality: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    def run(some: Tensor, one: Tensor, other: Tensor) -> tuple[Tensor]:
+        return (inter_pictures(weights, some, quality, one, other).float(),)
+
+    return by_strips(run, _strips(latents), (latents, 1), (first, PATCH_PX), (second, PATCH_PX), scale=PATCH_PX)[0]
+
+
+def _strips(latents: Tensor) -> list[range]:
+    n, _, h, w = latents.shape
+    return strips_of(h, w, n)
 
 
 def group_tensors(group: GroupSymbols, prior: Prior, device: torch.device) -> GroupTensors:
