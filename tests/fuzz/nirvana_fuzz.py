@@ -400,6 +400,7 @@ def main():
     parser.add_argument("--seed", default="0")
     parser.add_argument("--archive", type=Path, action="append", default=[], help="besides those that are made here")
     parser.add_argument("--profile", action="append", choices=PROFILES, help="whose archives are made; else all")
+    parser.add_argument("--made-only", action="store_true", help="not the archives in the repository")
     parser.add_argument(
         "--every-byte", action="store_true", help="blind ones cut at, and flip a bit in, one byte after another"
     )
@@ -410,8 +411,9 @@ def main():
         options.keep.mkdir(parents=True, exist_ok=True)
     counts, faults = collections.Counter(), []
     with tempfile.TemporaryDirectory(prefix="mapreel-fuzz-") as folder:
-        archives = [*make_archives(Path(folder), options.profile or PROFILES), *sorted(GOLDEN.glob("*.nirv"))]
-        archives += options.archive
+        archives = [*make_archives(Path(folder), options.profile or PROFILES), *options.archive]
+        if not options.made_only:
+            archives += sorted(GOLDEN.glob("*.nirv"))
         for place, path in enumerate(archives):
             share = options.count * (place + 1) // len(archives) - options.count * place // len(archives)
             new, found = run(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mapreel.core.nirvana.reel.config import CLAMP, HIGHEST_LOG_SCALE, LOWEST_LOG_SCALE
 from mapreel.core.nirvana.reel.context import AROUND, BUSY_LIMIT, NEIGHBOURS, PASSES, UNITS, known_neighbours
+from mapreel.core.nirvana.reel.strips import by_strips, strips_of
 
 _LEAST_SHARE = 2.0**-10  # of every table that is spread over rare values
 _RARE = 2.0**-16
@@ -45,6 +46,14 @@ class GridRate(nn.Module):
 
         The grid may be cut off after its first channels, the rest being 0, unless channels count with their sign.
         """
+        n, _, h, w = grid.shape
+        mean, log_scale = by_strips(
+            lambda some, above: self._rows(some, above, quality), strips_of(h, w, n), (grid, 1), (coarser, -2)
+        )
+        return mean, log_scale
+
+    def _rows(self, grid: Tensor, coarser: Tensor | None, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """All of a grid at once."""
         n, c, h, w = grid.shape
         units = c * UNITS
         shared = self.shared * self.earlier
