@@ -311,6 +311,9 @@ class GroupFit:
             if done % MEASURED_EVERY == 0:  # reading figures waits for the device
                 seen = Measured(tuple(errors.detach().tolist()), float(bits.detach()))
             check(done, seen)
+        with torch.no_grad():
+            for name, best in self._best_offsets().items():
+                self.offsets[name].copy_(best)
 
     @torch.no_grad()
     def measure(self, group: GroupSymbols) -> Measured:
