@@ -124,6 +124,8 @@ def bring_into_node(scene: Any, take: Path, group: Any | None = None) -> Any:
     groups = [node.node_tree for node in tree.nodes if node.bl_idname == "CompositorNodeGroup"]
     chosen = group or next((found for found in groups if is_ours(found)), None) or add_node(scene).node_tree
     show_in(chosen.nodes[PICTURES], take)
+    for node in (node for node in tree.nodes if getattr(node, "node_tree", None) == chosen):
+        node.mute = bool(node.mute)  # an assignment makes Blender compose anew; changes inside the group do not
     chosen.mapreel.take = str(take)
     return chosen
 
