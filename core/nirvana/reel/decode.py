@@ -15,7 +15,7 @@ from mapreel.core.contract.errors import DamagedArchiveError
 from mapreel.core.nirvana.bitstream import GROUP, chunk_name, damaged, unsupported
 from mapreel.core.nirvana.profile import PictureShape, Show, Tile, View
 from mapreel.core.nirvana.reel.config import PATCH_PX, QUALITY_STEPS, padded
-from mapreel.core.nirvana.reel.hierarchy import BEFORE, Frame, hierarchy
+from mapreel.core.nirvana.reel.hierarchy import BEFORE, Frame
 from mapreel.core.nirvana.reel.network import intra_pictures
 from mapreel.core.nirvana.reel.payload import Deltas, GroupSymbols, symbols_crc, unpack_group
 from mapreel.core.nirvana.reel.pictures import gains_of, group_tensors, make_pictures, qualities_of, quality_tensors
@@ -97,7 +97,7 @@ class ReelDecoder:
         group = self._symbols(payload, number, previous, frames)
         wanted = frozenset(range(frames)) if view.frames is None else view.frames
         asked = wanted if show else frozenset()
-        plan = _needed(hierarchy(frames, previous is None), asked | {frames - 1})
+        plan = _needed(group.plan, asked | {frames - 1})
         last = _Last((self.shape.height, self.shape.width), frames - 1, asked, show)
         before = None if previous is None else previous.picture.to(device)
         with torch.inference_mode():
@@ -181,7 +181,7 @@ class ReelDecoder:
 
     def _networks(self, group: GroupSymbols) -> list[InterShow]:
         """The network of each frame with references, by row: few qualities, so few of them."""
-        plan = hierarchy(len(group.intra) + len(group.inter), len(group.intra) > 0)
+        plan = group.plan
         weights = weights_of(self.prior, group.deltas, True, torch.device("cpu"))
         channels = 1 + max((c for c in range(group.inter.shape[1]) if group.inter[:, c].any()), default=0)
         qualities = qualities_of(plan, True, group.quality, group.finer)
@@ -194,7 +194,7 @@ class ReelDecoder:
     def _intra_strips(self, group: GroupSymbols) -> Iterator[tuple[int, Tensor]]:
         """The frame without references [rows, W, 4], from the top."""
         cpu = torch.device("cpu")
-        plan = hierarchy(len(group.intra) + len(group.inter), True)
+        plan = group.plan
         gains = gains_of(plan, False, group.quality, group.finer, self.prior, cpu)
         latents = torch.from_numpy(group.intra).float() / gains
         weights = {

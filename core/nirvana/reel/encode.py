@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from types import MappingProxyType
 
 from torch import Tensor
@@ -13,6 +14,7 @@ from mapreel.core.contract.errors import UsageError
 from mapreel.core.nirvana.fit import training_dtype
 from mapreel.core.nirvana.groupencoder import Check, Target
 from mapreel.core.nirvana.profile import REEL_MEANS_EVERY, GroupDecoder, PictureShape
+from mapreel.core.nirvana.reel.config import LONGEST_PREDICTION
 from mapreel.core.nirvana.reel.decode import ReelDecoder, ReelState
 from mapreel.core.nirvana.reel.fit import Flows, GroupFit, Measured, ReelFit, filled
 from mapreel.core.nirvana.reel.payload import Deltas, pack_group
@@ -28,6 +30,7 @@ PRESETS = MappingProxyType(
         "best": ReelFit(iterations=1000, price=60.0),
     }
 )
+_SHORT_SPAN, _SHORT_FINER = 2, (48, 24, 0)  # where motion changes from frame to frame
 _ABOVE_DB = 0.08  # aimed at above the PSNR that is asked for, of which it must not fall short
 _WITHIN_DB = 0.2
 _BELOW = 0.985  # share of the bytes that may not be exceeded which is aimed at
@@ -76,22 +79,26 @@ class ReelEncoder:
         found: list[tuple[bool, float, bytes]] = []  # whether it holds, how near it is
         before = None if previous is None else previous.picture.to(frames.device)
         flows = Flows(filled(frames), before)
+
+        def guess(price: float, span: int = LONGEST_PREDICTION) -> GroupFit:
+            return GroupFit(
+                self.prior,
+                frames,
+                before,
+                deltas,
+                price=price,
+                finer=self._fit.finer if span == LONGEST_PREDICTION else _SHORT_FINER,
+                span=span,
+                seed=self._seed + number,
+                flows=flows,
+                waiting=lambda: check(0),
+            )
+
+        if len(frames) > _SHORT_SPAN:
+            guess = partial(guess, span=self._span(guess, deltas))
         for attempt in range(1 if aim.free else _MOST_ATTEMPTS):
             if attempt >= self._attempts and (target.most_bytes is None or max(found)[0]):
                 break
-
-            def guess(price: float) -> GroupFit:
-                return GroupFit(
-                    self.prior,
-                    frames,
-                    before,
-                    deltas,
-                    price=price,
-                    finer=self._fit.finer,
-                    seed=self._seed + number,
-                    flows=flows,
-                    waiting=lambda: check(0),
-                )
 
             group = self._guess(guess, aim, deltas)
             self._run(group, aim, check, attempt)
@@ -110,6 +117,16 @@ class ReelEncoder:
                 "allow a larger archive",
             )
         return max(found)[2]
+
+    def _span(self, guess: Callable[..., GroupFit], deltas: Deltas | None) -> int:
+        """How far apart anchors stand: what takes fewer bytes, a decibel being worth what it costs elsewhere."""
+        costs = {}
+        for span in (LONGEST_PREDICTION, _SHORT_SPAN):
+            group = guess(self._fit.price, span=span)
+            symbols = group.symbols()
+            size = len(pack_group(symbols, deltas, self.prior))
+            costs[span] = math.log(size) - group.measure(symbols).psnr_db * _RATE_FOR_E / _DB_FOR_E
+        return min(costs, key=costs.__getitem__)
 
     @property
     def _attempts(self) -> int:

@@ -22,6 +22,7 @@ from mapreel.core.nirvana.reel.config import (
     CONTEXT_STEPS,
     LOG_RATE_CENTRE,
     LOG_RATE_SPREAD,
+    LONGEST_PREDICTION,
     MOTION_CHANNELS,
     QUALITY_STEPS,
     padded,
@@ -100,18 +101,19 @@ class GroupFit:
         *,
         price: float,
         finer: tuple[int, ...],
+        span: int = LONGEST_PREDICTION,
         seed: int,
         flows: Flows,
         waiting: Callable[[], None],
     ) -> None:
-        """finer: see `GroupSymbols`. waiting: called now and then while the first guess is made, may raise."""
+        """finer, span: see `GroupSymbols`. waiting: called now and then while the first guess is made, may raise."""
         self.prior, self.before = prior, before
         self._flows_of, self._waiting = flows, waiting
         self.size = (frames.shape[2], frames.shape[3])
         self.wanted = filled(frames)
         self.device = frames.device
         self.intra = before is None
-        self.plan = hierarchy(len(frames), self.intra)
+        self.plan, self.span = hierarchy(len(frames), self.intra, span), span
         self.price = price
         index = round(float(quality_of(torch.tensor([price]))) * QUALITY_STEPS)
         self.quality_index = min(max(index, -127), 127)
@@ -338,6 +340,7 @@ class GroupFit:
             (whole(self.motion_values[0]), whole(self.motion_values[1])),
             {name: whole(v) for name, v in self.offsets.items()},
             {name: whole(v) for name, v in self.deltas.items()},
+            self.span,
         )
 
 

@@ -34,10 +34,10 @@ class Frame:
 
 
 @cache
-def hierarchy(frames: int, intra: bool) -> tuple[Frame, ...]:
+def hierarchy(frames: int, intra: bool, span: int = LONGEST_PREDICTION) -> tuple[Frame, ...]:
     """Frames of a group, each after those that it leans on.
 
-    Anchors lean on the anchor before, `LONGEST_PREDICTION` apart (the last frame is one); each of the others leans on
+    Anchors lean on the anchor before, `span` apart (the last frame is one); each of the others leans on
     its nearest coded neighbours before and after, halving what lies between.
     """
     first = 0 if intra else BEFORE
@@ -46,7 +46,7 @@ def hierarchy(frames: int, intra: bool) -> tuple[Frame, ...]:
     anchors = [first]
     while anchors[-1] < frames - 1:
         before = anchors[-1]
-        place = min(before + LONGEST_PREDICTION, frames - 1)
+        place = min(before + span, frames - 1)
         stage[place] = stage[before] + 1
         known = None
         if len(anchors) > 1:

@@ -17,6 +17,7 @@ from mapreel.core.nirvana.reel.config import (
     CONTEXT_STEPS,
     FRACTIONS,
     HIGHEST_LOG_SCALE,
+    LONGEST_PREDICTION,
     LOWEST_LOG_SCALE,
     MOTION_CHANNELS,
     MOTION_LEVELS,
@@ -27,6 +28,7 @@ from mapreel.core.nirvana.reel.config import (
     tensors_of,
 )
 from mapreel.core.nirvana.reel.context import GridContext, PlaceCoder, run_grid
+from mapreel.core.nirvana.reel.hierarchy import Frame, hierarchy
 from mapreel.core.nirvana.reel.places import PlaceDecoder, PlaceEncoder
 from mapreel.core.nirvana.reel.prior import Prior
 from mapreel.core.nirvana.reel.reach import reach_of, run_reach, spread
@@ -34,7 +36,7 @@ from mapreel.core.nirvana.reel.reach import reach_of, run_reach, spread
 Ints = npt.NDArray[np.int32]
 Deltas = dict[str, Ints]  # steps by which a synthesis tensor differs from the prior's, by "intra." or "inter." + name
 
-_HEAD = struct.Struct("<BIb3B")  # 0 intra or 1 predicted, CRC of the symbols, quality, how much finer some levels are
+_HEAD = struct.Struct("<BIb4B")  # 0 intra or 1 predicted, CRC of the symbols, quality, finer levels, span
 _OFFSET_SCALE, _LEVEL_SCALE = 18, 36  # tables for offsets and scales of deltas
 _NOTHING = 0  # scale of a tensor that does not differ
 
@@ -50,6 +52,12 @@ class GroupSymbols:
     motion: tuple[Ints, Ints]  # [T, 4, h, w] at 1/8 and 1/16
     offsets: dict[str, Ints] = field(default_factory=dict)  # steps on scales, for each channel: intra, inter, motion
     deltas: Deltas = field(default_factory=dict)
+    span: int = LONGEST_PREDICTION  # frames from one anchor to the next
+
+    @property
+    def plan(self) -> tuple[Frame, ...]:
+        """Who leans on whom."""
+        return hierarchy(len(self.intra) + len(self.inter), len(self.intra) > 0, self.span)
 
 
 def offset_counts() -> dict[str, int]:
@@ -90,7 +98,7 @@ def all_deltas(intra: bool) -> Deltas:
 
 def symbols_crc(group: GroupSymbols) -> int:
     """CRC-32 of the quality and of all symbols: of each part where it is not 0, and what stands there, as 32 bits."""
-    crc = zlib.crc32(struct.pack("<4i", group.quality, *group.finer))
+    crc = zlib.crc32(struct.pack("<5i", group.quality, *group.finer, group.span))
     for part in (
         *(group.offsets[name] for name in offset_counts()),
         *(group.deltas[name] for name in sorted(group.deltas)),
@@ -111,7 +119,8 @@ def pack_group(group: GroupSymbols, previous: Deltas | None, prior: Prior) -> by
     _run_group(group, previous, prior, coder, known=True)
     stream, rare = coder.finish()
     kind = 0 if previous is None else 1
-    return _HEAD.pack(kind, symbols_crc(group), group.quality, *group.finer) + unsigned(len(rare)) + rare + stream
+    head = _HEAD.pack(kind, symbols_crc(group), group.quality, *group.finer, group.span)
+    return head + unsigned(len(rare)) + rare + stream
 
 
 def unpack_group(
@@ -119,12 +128,15 @@ def unpack_group(
 ) -> GroupSymbols:
     """Inverse of pack_group. Raises DamagedArchiveError naming `where`."""
     reader = ByteReader(payload, where)
-    kind, crc, quality, *finer = _HEAD.unpack(reader.take(_HEAD.size))
+    kind, crc, quality, *finer, span = _HEAD.unpack(reader.take(_HEAD.size))
     if kind != (0 if previous is None else 1):
         raise reader.fail("it leans on another group where it must not, or the other way round")
+    if not 1 <= span <= LONGEST_PREDICTION:
+        raise reader.fail("its anchors are too far apart")
     rare = reader.take(reader.unsigned())
     coder = PlaceDecoder(prior.tables, reader.take(reader.left), rare, where)
     group = empty_group(size, frames, previous is None, quality, tuple(finer))
+    group.span = span
     _run_group(group, previous, prior, coder, known=False)
     coder.finish()
     if symbols_crc(group) != crc:

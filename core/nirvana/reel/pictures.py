@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mapreel.core.nirvana.reel.config import CHANNELS, PATCH_PX, QUALITY_STEPS
-from mapreel.core.nirvana.reel.hierarchy import BEFORE, Frame, hierarchy
+from mapreel.core.nirvana.reel.hierarchy import BEFORE, Frame
 from mapreel.core.nirvana.reel.network import Weights, dense_motion, enlarged, inter_pictures, intra_pictures, read_at
 from mapreel.core.nirvana.reel.payload import GroupSymbols
 from mapreel.core.nirvana.reel.prior import Prior
@@ -144,7 +144,7 @@ def _strips(latents: Tensor) -> list[range]:
 
 def group_tensors(group: GroupSymbols, prior: Prior, device: torch.device) -> GroupTensors:
     """Symbols as the networks see them; channels that are 0 in all frames are left out."""
-    plan = hierarchy(len(group.intra) + len(group.inter), len(group.intra) > 0)
+    plan = group.plan
     latents = []
     for inter, grid in ((False, group.intra), (True, group.inter)):
         there = [c for c in range(grid.shape[1]) if grid[:, c].any()]
