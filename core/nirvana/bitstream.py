@@ -21,7 +21,7 @@ _CRC = struct.Struct("<I")
 
 HEAD, NUMBERS, SETTINGS, INDEX, GROUP, ALPHA, MEANS = b"HEAD", b"FRNO", b"PSET", b"INDX", b"GRUP", b"ALPH", b"mean"
 TIMECODE, PROVENANCE, TAGS, RECIPE, CLASSES = b"tcod", b"prov", b"tags", b"reci", b"clas"
-LABELS, INSTANCES = b"labl", b"inst"
+LABELS, INSTANCES, SUMS = b"labl", b"inst", b"sums"
 KNOWN = frozenset({HEAD, NUMBERS, SETTINGS, INDEX, GROUP, ALPHA, MEANS})  # required ones, and the block means
 _NAMES = {
     HEAD: "the header",
@@ -32,6 +32,7 @@ _NAMES = {
     TAGS: "the notes",
     RECIPE: "the render recipe",
     CLASSES: "the names of the labels",
+    SUMS: "the list of checksums",
 }
 _OF_ONE = {
     SETTINGS: "the settings of plane {}",

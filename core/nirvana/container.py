@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -45,6 +46,7 @@ class Container:
         self.faults: list[str] = []
         self.others: dict[tuple[bytes, int], bits.Chunk] = {}
         self._all_others: list[bits.Chunk] = []
+        self._sums: tuple[int, ...] = ()
         try:
             self._open()
         except ArchiveError as error:
@@ -73,7 +75,12 @@ class Container:
         """Payload of a chunk. Raises DamagedArchiveError naming it."""
         if chunk.offset == _NOWHERE:
             raise bits.damaged(chunk.name, "it is not found without the index")
-        return bits.read_payload(self._file, chunk)
+        payload = bits.read_payload(self._file, chunk)
+        if self._sums and chunk.kind in (bits.GROUP, bits.ALPHA):
+            place = chunk.number * self.header.pictures.planes + (chunk.kind == bits.ALPHA)
+            if self._sums[place] != zlib.crc32(payload):
+                raise bits.damaged(chunk.name, "it does not belong to this archive")
+        return payload
 
     def optional(self, kind: bytes, number: int = 0) -> bytes | None:
         """Payload of an optional chunk, None where there is none. Raises DamagedArchiveError."""
@@ -110,6 +117,18 @@ class Container:
             self._note(str(error))
             self.groups = self._walk(self._after_index)
         self._list_others()
+        self._sums = self._read_sums()
+
+    def _read_sums(self) -> tuple[int, ...]:
+        """Checksums of all groups, so that one of another archive, whole in itself, is noticed; none: not compared."""
+        if (bits.SUMS, 0) not in self.others:
+            return ()
+        chunk = self.others[bits.SUMS, 0]
+        try:
+            return heads.unpack_sums(self.payload(chunk), self.header)
+        except ArchiveError as error:
+            self._note(str(error))
+            return ()
 
     def _check_size(self, file_bytes: int) -> None:
         head = self.header

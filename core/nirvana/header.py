@@ -40,6 +40,7 @@ _SAMPLES = {
 }
 _NUMBERS = {samples: number for number, samples in _SAMPLES.items()}
 _ALPHA_FLAG = 1
+_SUM = struct.Struct("<I")
 _BOND = struct.Struct("<I")  # last field of HEAD: ties it to the frame numbers and settings it was written with
 _TOTAL_BYTES = 8  # first field of HEAD, known last: not under that checksum
 
@@ -250,6 +251,23 @@ def pack_index(groups: list[GroupChunks]) -> bytes:
         alpha, means = (chunk.size if chunk else 0 for chunk in (group.alpha, group.means))
         entries.append(_ENTRY_V2.pack(group.colours.offset, group.colours.size, alpha, means))
     return b"".join(entries)
+
+
+def sums_bytes(header: Header) -> int:
+    """How long the list of checksums is."""
+    return _SUM.size * header.groups * header.pictures.planes
+
+
+def pack_sums(sums: list[int]) -> bytes:
+    """CRC-32 of each group's payloads, plane after plane."""
+    return b"".join(map(_SUM.pack, sums))
+
+
+def unpack_sums(payload: bytes, header: Header) -> tuple[int, ...]:
+    """Raises DamagedArchiveError for a list of another length."""
+    if len(payload) != sums_bytes(header):
+        raise damaged(chunk_name(bits.SUMS, 0), "it is of another length")
+    return tuple(value for (value,) in _SUM.iter_unpack(payload))
 
 
 def index_bytes(header: Header) -> int:

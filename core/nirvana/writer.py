@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,15 +63,16 @@ def write_archive(path: Path, parts: Parts) -> None:
 
 def overhead_bytes(parts: Parts) -> int:
     """Bytes of the file besides its groups and maps, for a rate control that must not exceed a size."""
-    return len(_front(parts, parts.header, []))
+    return len(_front(parts, parts.header, [], []))
 
 
 def _writer(parts: Parts) -> Callable[[BinaryIO], None]:
     def write(file: BinaryIO) -> None:
-        front = _front(parts, parts.header, [])
+        front = _front(parts, parts.header, [], [])
         file.write(front)
-        at, places = len(front), []
+        at, places, sums = len(front), [], []
         for number, group in enumerate(parts.groups):
+            sums += [zlib.crc32(payload) for payload in group.planes]
             places.append(group.place(number, at))
             file.write(group.chunks(number))
             at = places[-1].end
@@ -80,13 +82,14 @@ def _writer(parts: Parts) -> Callable[[BinaryIO], None]:
             file.write(chunk)
             at += len(chunk)
         file.seek(0)  # the first chunks once more, now that sizes and places are known
-        file.write(_front(parts, dataclasses.replace(parts.header, total_bytes=at), places))
+        file.write(_front(parts, dataclasses.replace(parts.header, total_bytes=at), places, sums))
 
     return write
 
 
-def _front(parts: Parts, header: Header, places: list[GroupChunks]) -> bytes:
-    """All that stands before the first group; without places the index is as long and empty."""
+def _front(parts: Parts, header: Header, places: list[GroupChunks], sums: list[int]) -> bytes:
+    """All that stands before the first group; without places and sums their lists are as long and empty."""
+    listed = heads.pack_sums(sums) if sums else bytes(heads.sums_bytes(header))
     index = heads.pack_index(places) if places else bytes(heads.index_bytes(header))
     numbers = heads.pack_numbers(parts.numbers)
     return b"".join(
@@ -96,6 +99,7 @@ def _front(parts: Parts, header: Header, places: list[GroupChunks]) -> bytes:
             bits.pack_chunk(bits.NUMBERS, 0, numbers),
             *(bits.pack_chunk(bits.SETTINGS, plane, one) for plane, one in enumerate(parts.settings)),
             bits.pack_chunk(bits.INDEX, 0, index),
+            bits.pack_chunk(bits.SUMS, 0, listed),
             *(bits.pack_chunk(kind, number, payload) for kind, number, payload in parts.notes),
         ]
     )

@@ -11,6 +11,7 @@ import dataclasses
 import io
 import random
 import struct
+import zlib
 from collections.abc import Callable
 
 from mapreel.core.contract.errors import MapreelError
@@ -58,16 +59,36 @@ class Whole:
     def copies(self) -> list[Part]:
         return [dataclasses.replace(part) for part in self.parts]
 
-    def joined(self, parts: list[Part], *, version: int | None = None, total: bool = True, index: bool = True) -> bytes:
-        """The parts as a file with right checksums; with the right size in its header, and a right index, if wished."""
+    def joined(
+        self,
+        parts: list[Part],
+        *,
+        version: int | None = None,
+        total: bool = True,
+        index: bool = True,
+        sums: bool = True,
+    ) -> bytes:
+        """The parts as a file with right checksums; with the right size in its header, a right index and a right list
+        of checksums, if wished."""
         if index:
             self._index_again(parts)
+        if sums:
+            self._sums_again(parts)
         data = bits.pack_prefix(self.version if version is None else version)
         data += b"".join(bits.pack_chunk(part.kind, part.number, part.payload) for part in parts)
         if total and parts and parts[0].kind == bits.HEAD and len(parts[0].payload) >= _TOTAL.size:
             parts[0].payload = _TOTAL.pack(len(data)) + parts[0].payload[_TOTAL.size :]
-            return self.joined(parts, version=version, total=False, index=False)
+            return self.joined(parts, version=version, total=False, index=False, sums=False)
         return data
+
+    def _sums_again(self, parts: list[Part]) -> None:
+        """Let the list of checksums be that of the groups as they are now; of those that have gone it is 0."""
+        found = {(part.number, part.kind): zlib.crc32(part.payload) for part in parts}
+        kinds = (bits.GROUP, bits.ALPHA)[: self.header.pictures.planes]
+        listed = [found.get((group, kind), 0) for group in range(self.header.groups) for kind in kinds]
+        for part in parts:
+            if part.kind == bits.SUMS:
+                part.payload = heads.pack_sums(listed)
 
     def _index_again(self, parts: list[Part]) -> None:
         """Let the index list the groups where they lie now."""
@@ -149,7 +170,8 @@ def forge(whole: Whole, rng: random.Random, *, bond: bool) -> tuple[bytes, bool]
     if bond:
         _bind(parts, whole.version)
     another = _bonded(parts) != _bonded(whole.parts)
-    return whole.joined(parts, version=version, total=rng.random() < 0.95, index=index), another and (
+    sums = bits.SUMS not in touched
+    return whole.joined(parts, version=version, total=rng.random() < 0.95, index=index, sums=sums), another and (
         bond or whole.version == 1
     )
 
