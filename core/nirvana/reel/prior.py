@@ -96,11 +96,9 @@ class Prior:
     @cache  # noqa: B019
     def coder(self, inter: bool, device: torch.device | None = None) -> Coder:
         """All learned parts as the encoder uses them; the context models are those of the format, as real numbers."""
-        coder = Coder(inter)
-        state = {}
-        for name in coder.state_dict():
-            state[name] = self._state(name, inter)
-        coder.load_state_dict(state)
+        with torch.inference_mode(False):  # a decoder may be the first to ask, an encoder in the same process the next
+            coder = Coder(inter)
+            coder.load_state_dict({name: self._state(name, inter) for name in coder.state_dict()})
         for parameter in coder.parameters():
             parameter.requires_grad_(False)
         return coder.to(device or torch.device("cpu"))
