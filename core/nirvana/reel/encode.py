@@ -26,8 +26,8 @@ INTRA_INTERVAL = 4  # a frame needs at most four groups, and of the earlier ones
 PRESETS = MappingProxyType(
     {
         "draft": ReelFit(iterations=4, price=400.0, latent_rate=0.01),
-        "good": ReelFit(iterations=120, price=100.0),
-        "best": ReelFit(iterations=1000, price=60.0),
+        "good": ReelFit(iterations=24, price=300.0, latent_rate=0.01),
+        "best": ReelFit(iterations=240, price=200.0),
     }
 )
 _SHORT_SPAN, _SHORT_FINER = 2, (48, 24, 0)  # where motion changes from frame to frame
