@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ _NAMES = frozenset(
         "nodeid", "primid", "faceid",
     }
 )  # fmt: skip
+_PAIRS = (("indexma", "indexob"), ("material index", "object index"))
 _FIRST = ("x", "r", "red", "y", "v", "id", "z")
 
 
@@ -39,6 +40,17 @@ def index_layers(layout: ExrLayout) -> dict[str, list[ExrChannel]]:
         return layout.layers()
     single = [channel for channel in plain if channel.leaf in _NAMES]
     return {**found, **{channel.name: [channel] for channel in single if "" not in found}}
+
+
+def of_pair(layers: Mapping[str, Sequence[ExrChannel]], *, instances: bool) -> str | None:
+    """Of Blender's two index passes in one view layer, as its extension writes them: materials tell the class, objects
+    the instance. None where a file has other layers of ids, or more."""
+    leaves = {name.rpartition(".")[2].lower(): name for name in layers}
+    views = {name.rpartition(".")[0] for name in layers}
+    pair = next((pair for pair in _PAIRS if set(pair) == set(leaves)), None)
+    if pair is None or len(layers) != len(pair) or len(views) != 1:
+        return None
+    return leaves[pair[1] if instances else pair[0]]
 
 
 def choose_layer(layout: ExrLayout, wanted: str) -> list[ExrChannel]:

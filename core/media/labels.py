@@ -22,7 +22,7 @@ from mapreel.core.media.cryptomatte import Cryptomatte, choose, cryptomattes, re
 from mapreel.core.media.exrlayers import ExrLayout, exr_layout
 from mapreel.core.media.files import damaged, kind_of, picture_name, read_file, read_head, unsupported
 from mapreel.core.media.images import read_picture
-from mapreel.core.media.indexpass import LARGEST_ID, choose_layer, index_layers, read_index
+from mapreel.core.media.indexpass import LARGEST_ID, choose_layer, index_layers, of_pair, read_index
 from mapreel.core.media.palettes import Palette, load_palette
 from mapreel.core.media.pngfile import PngColor, PngFile, integer_samples, palette_colors, parse_png
 from mapreel.core.media.readers import read_apart
@@ -42,6 +42,8 @@ class MapReading:
 
 
 PLAIN = MapReading()
+INSTANCE_FLAG = "--instance-layer"
+PLAIN_INSTANCES = MapReading(flag=INSTANCE_FLAG)
 
 
 def label_reading(options: MapOptions, rules: ClassRules | None = None) -> MapReading:
@@ -55,7 +57,7 @@ def label_reading(options: MapOptions, rules: ClassRules | None = None) -> MapRe
 
 def instance_reading(options: MapOptions) -> MapReading:
     """How instance maps are read for a request: no palette and no classes, every id is one of its own."""
-    return MapReading(layer=options.instance_layer, flag="--instance-layer")
+    return MapReading(layer=options.instance_layer, flag=INSTANCE_FLAG)
 
 
 @read_apart
@@ -75,7 +77,9 @@ def read_label_map(path: Path, *, frame: int | None = None, reading: MapReading 
 
 
 @read_apart
-def read_instance_map(path: Path, *, frame: int | None = None, reading: MapReading = PLAIN) -> NDArray[np.uint16]:
+def read_instance_map(
+    path: Path, *, frame: int | None = None, reading: MapReading = PLAIN_INSTANCES
+) -> NDArray[np.uint16]:
     """Instance ids [H, W] uint16 of one instance map; files and errors as in read_label_map.
 
     Ids beyond 65535, colours and Cryptomatte names become `instance_number`s.
@@ -237,6 +241,9 @@ def _exr(layout: ExrLayout, path: Path, frame: int | None, reading: MapReading) 
             return _with_names(read_index(channels, path, frame), reading.palette)
         raise _which(path, frame, f"has no layer {reading.layer[:100]}", mattes, layout, reading.flag)
     indices = index_layers(layout)
+    paired = of_pair(indices, instances=reading.flag == INSTANCE_FLAG) if not mattes else None
+    if paired is not None:
+        return _with_names(read_index(indices[paired], path, frame), reading.palette)
     if len(mattes) + len(indices) != 1:
         how = "holds several maps" if mattes or indices else "holds no Cryptomatte and no index pass that we know"
         raise _which(path, frame, how, mattes, layout, reading.flag)

@@ -12,8 +12,8 @@ from mapreel.core.media.cryptomatte import cryptomattes, names_of
 from mapreel.core.media.exrlayers import ExrLayout, exr_layout
 from mapreel.core.media.files import kind_of, read_file, read_head
 from mapreel.core.media.images import read_picture
-from mapreel.core.media.indexpass import index_layers
-from mapreel.core.media.labels import MapReading, read_coded
+from mapreel.core.media.indexpass import index_layers, of_pair
+from mapreel.core.media.labels import INSTANCE_FLAG, MapReading, read_coded
 from mapreel.core.media.motion import MotionSource, find_motion
 from mapreel.core.media.pngfile import PngColor, parse_png
 from mapreel.core.media.readers import read_apart
@@ -107,7 +107,14 @@ def told_choice(path: Path, frame: int | None, reading: MapReading) -> str:
     if reading.layer is not None or kind_of(read_head(path, _HEAD_BYTES, frame)) != "exr":
         return ""
     maps = [fact for fact in map_layers(path, frame) if fact.kind in ("cryptomatte", "index")]
-    return f"read from {maps[0].name or maps[0].detail} ({maps[0].kind}), the only one there" if len(maps) == 1 else ""
+    if len(maps) == 1:
+        return f"read from {maps[0].name or maps[0].detail} ({maps[0].kind}), the only one there"
+    if any(fact.kind == "cryptomatte" for fact in maps):
+        return ""
+    instances = reading.flag == INSTANCE_FLAG
+    paired = of_pair(index_layers(exr_layout(path, frame)), instances=instances)
+    told = "its objects are the instances" if instances else "its materials are the classes"
+    return f"read from {paired} (index): {told}; {reading.flag} names another" if paired is not None else ""
 
 
 def told_motion(path: Path, frame: int | None, layout: str | None) -> str:

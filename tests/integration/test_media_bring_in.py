@@ -28,7 +28,7 @@ from mapreel.core.media.classes import ClassRules
 from mapreel.core.media.exrlayers import exr_layout
 from mapreel.core.media.labels import MapReading, instance_numbers, read_coded, read_instance_map, read_label_map
 from mapreel.core.media.landmarks import Subject, are_landmarks, read_landmarks
-from mapreel.core.media.mapfacts import map_layers
+from mapreel.core.media.mapfacts import map_layers, told_choice
 from mapreel.core.media.mapheaders import map_header
 from mapreel.core.media.motion import find_motion, read_motion
 from mapreel.core.media.motioncheck import judge
@@ -167,6 +167,21 @@ def test_index_passes_of_blender(version):
         read_label_map(path)
     with pytest.raises(InputError, match="has no layer Depth"):
         read_label_map(path, reading=MapReading(layer="Depth"))
+
+
+@pytest.mark.parametrize(("material", "thing"), [("IndexMA", "IndexOB"), ("Material Index", "Object Index")])
+def test_of_blenders_two_index_passes_materials_are_classes_and_objects_instances(tmp_path, material, thing):
+    """As its extension writes them: one file serves as labels, instances and motion."""
+    path = tmp_path / "maps.0001.exr"
+    names = (f"ViewLayer.{thing}.X", f"ViewLayer.{material}.X", "ViewLayer.Vector.X")
+    save_exr(path, np.arange(12.0).reshape(2, 2, 3), names)
+    assert read_label_map(path).tolist() == [[1, 4], [7, 10]]
+    assert read_instance_map(path).tolist() == [[0, 3], [6, 9]]
+    assert f"ViewLayer.{material} (index)" in told_choice(path, 1, MapReading())
+    assert f"ViewLayer.{thing} (index)" in told_choice(path, 1, MapReading(flag="--instance-layer"))
+    save_exr(path, np.arange(12.0).reshape(2, 2, 3), (*names[:2], "ViewLayer.id.X"))
+    with pytest.raises(InputError, match="several maps"):
+        read_label_map(path)
 
 
 @pytest.mark.parametrize("version", ["45", "50"])
