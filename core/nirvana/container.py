@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +12,6 @@ from mapreel.core.contract.errors import (
     ArchiveError,
     DamagedArchiveError,
     MissingInputError,
-    UnsupportedArchiveError,
 )
 from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana import header as heads
@@ -168,23 +167,36 @@ class Container:
 
         Raises DamagedArchiveError when there is none.
         """
-        end, left = self.header.total_bytes, 3 * self.header.groups + self._most_others()
+        most = 3 * self.header.groups + self._most_others()
         found: dict[tuple[bytes, int], bits.Chunk] = {}
-        while at < end:
-            left -= 1
-            if left < 0:
-                raise bits.unsupported("the archive has too many parts")
-            try:
-                chunk = bits.read_chunk_head(self._file, at, end)
-            except DamagedArchiveError:
-                at = self._next_group(at + 1)
-                continue
+        for chunk in self._heads([(at, self.header.total_bytes)], most, lambda _, lost: self._next_group(lost + 1)):
             found.setdefault((chunk.kind, chunk.number), chunk)
-            at = chunk.end
         groups = [self._found(found, number) for number in range(self.header.groups)]
         if all(group.colours.offset == _NOWHERE for group in groups):
             raise bits.damaged(bits.chunk_name(bits.INDEX, 0), "no group is found without it")
         return groups
+
+    def _heads(
+        self, stretches: list[tuple[int, int]], most: int, lost: Callable[[DamagedArchiveError, int], int | None]
+    ) -> Iterator[bits.Chunk]:
+        """Chunks from head to head in each stretch of the file.
+
+        lost: where to go on when none is at a place, None: in the next stretch. Raises UnsupportedArchiveError for
+        more than `most` places, and for an unknown part that is required.
+        """
+        for start, end in stretches:
+            at: int | None = start
+            while at is not None and at < end:
+                most -= 1
+                if most < 0:
+                    raise bits.unsupported("the archive has too many parts")
+                try:
+                    chunk = bits.read_chunk_head(self._file, at, end)
+                except DamagedArchiveError as error:
+                    at = lost(error, at)
+                    continue
+                yield chunk
+                at = chunk.end
 
     def _found(self, found: dict[tuple[bytes, int], bits.Chunk], number: int) -> GroupChunks:
         colours, alpha, means = (found.get((kind, number)) for kind in (bits.GROUP, bits.ALPHA, bits.MEANS))
@@ -220,26 +232,12 @@ class Container:
 
     def _list_others(self) -> None:
         """Look at the head of everything that is no group; an unknown part that is required is refused here."""
-        left = self._most_others()
-        for start, end in self._gaps():
-            at = start
-            while at < end:
-                left -= 1
-                if left < 0:
-                    raise bits.unsupported("the archive has too many parts")
-                try:
-                    chunk = bits.read_chunk_head(self._file, at, end)
-                except UnsupportedArchiveError:
-                    raise
-                except ArchiveError as error:
-                    self._note(str(error))
-                    break  # where the next one begins is not known
-                self._all_others.append(chunk)
-                if chunk.kind in bits.KNOWN:  # the index knows of no such group, or it is one too many
-                    self._note(str(bits.damaged(chunk.name, "it stands where none should")))
-                if self.others.setdefault((chunk.kind, chunk.number), chunk) is not chunk:
-                    self._note(str(bits.damaged(chunk.name, "it stands there twice")))
-                at = chunk.end
+        for chunk in self._heads(self._gaps(), self._most_others(), lambda error, _: self._note(str(error))):
+            self._all_others.append(chunk)
+            if chunk.kind in bits.KNOWN:  # the index knows of no such group, or it is one too many
+                self._note(str(bits.damaged(chunk.name, "it stands where none should")))
+            if self.others.setdefault((chunk.kind, chunk.number), chunk) is not chunk:
+                self._note(str(bits.damaged(chunk.name, "it stands there twice")))
 
     def _gaps(self) -> list[tuple[int, int]]:
         """Stretches of the file that the index does not list."""
