@@ -56,6 +56,10 @@ def test_maps_from_the_scene(blender):
     assert "nothing in the scene Scene has a class" in said["no_class"]
     assert "has no camera; add one" in said["no_camera"]
 
+    pictures = sorted(Path(said["take"]).glob("*.png"))
+    assert [path.stem.rpartition(".")[2] for path in pictures] == ["1001", "1002", "1003"]
+    assert pixels(pictures[0]).shape == (64, 128, 3)
+
     folder = Path(said["folder"])
     assert sorted(path.name for path in folder.iterdir()) == [
         "maps.1001.exr", "maps.1002.exr", "maps.1003.exr", "palette.json",

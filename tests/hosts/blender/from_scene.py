@@ -36,6 +36,8 @@ scenes, materials = len(bpy.data.scenes), sorted(bpy.data.materials.keys())
 progress = []
 first = api.maps_from_scene(scene, str(inside.FOLDER / "maps ü"), report=lambda *now: progress.append(now))
 second = api.maps_from_scene(scene, str(inside.FOLDER / "maps ü"), frames=(1001, 1003, 2))
+shown = {"labels": first.pattern, "instances": first.pattern, "motion": first.pattern}
+take = api.render(scene, out=str(inside.FOLDER / "take"), **shown)
 left = [thing.pass_index for thing in (plane, bpy.data.materials["red_car_paint"])]
 clean = len(bpy.data.scenes) == scenes and sorted(bpy.data.materials.keys()) == materials
 slots = [(slot.link, slot.material) for slot in plane.material_slots]
@@ -55,6 +57,7 @@ inside.end(
     left=left,
     clean=clean,
     slots=slots,
+    take=take.path,
     no_class=no_class,
     no_camera=no_camera,
     ids=palette.ids,
