@@ -280,9 +280,10 @@ class InternalError(MapreelError):
 
 
 def _tree(root: type[MapreelError]) -> dict[str, type[MapreelError]]:
+    """Code -> error. One that has no code of its own, a private one of some module, is read back as its base."""
     found = {root.code: root}
     for child in root.__subclasses__():
-        found.update(_tree(child))
+        found = {**_tree(child), **found}
     return found
 
 

@@ -50,6 +50,9 @@ class Flip:
                     show(tile)
         return state
 
+    def expect(self, payload, number, frames, intra):
+        """This one prepares nothing."""
+
     def tiles(self, frame, index, view):
         whole = picture(index)
         if self.native and view.scale > 1:

@@ -157,7 +157,7 @@ HOSTILE = {
     "device": submission({"type": "render", "labels": "\\\\?\\C:\\x", "model": "street", "out": "/o"}),
     "share without a root": submission({"type": "render", "labels": "//server/x", "model": "street", "out": "/o"}),
     "unknown type": submission({"type": "eval", "source": "/x"}),
-    "a type that no job has": submission({"type": "inspect", "source": "/x"}),
+    "an inspection of nothing": submission({"type": "inspect", "source": ""}),
     "a draft as a job": submission({"type": "draft", "labels": "/x", "model": "street", "frame": 1}),
     "a training without data": submission({"type": "train", "data": [], "out": "/o", "steps": 1}),
     "a training with a strange critic": submission(
