@@ -41,6 +41,7 @@ from mapreel.core.vid2vid.training_state import (
     read_state,
     restore,
     save_state,
+    step_within,
     train_to_the_end,
     weights_digest,
 )
@@ -162,8 +163,7 @@ class TeacherTrainer(TrainingRun[TeacherPlan, CompositeGenerator]):
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.ranks.average(self.generator.parameters())
-        nn.utils.clip_grad_norm_(self.generator.parameters(), 20.0)
-        self.optimizer.step()
+        self._lost = step_within(self.optimizer, list(self.generator.parameters()), 20.0, self._lost)
         self._average()
         for stream, picture in zip(self._streams, made.picture.detach().cpu().split(1), strict=True):
             stream.keep(picture)

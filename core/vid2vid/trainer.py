@@ -35,6 +35,7 @@ from mapreel.core.vid2vid.training_state import (
     read_state,
     restore,
     save_state,
+    step_within,
     train_to_the_end,
     weights_digest,
 )
@@ -137,8 +138,7 @@ class Trainer(TrainingRun[TrainingPlan, Generator]):
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.ranks.average(self.generator.parameters())
-        nn.utils.clip_grad_norm_(self.generator.parameters(), 5.0)
-        self.optimizer.step()
+        self._lost = step_within(self.optimizer, list(self.generator.parameters()), 5.0, self._lost)
         self._average()
         shown = output.detach().cpu()
         for index, stream in enumerate(streams):

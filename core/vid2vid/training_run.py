@@ -53,6 +53,7 @@ class TrainingRun(ABC, Generic[P, N]):
     averaged: N
     optimizer: torch.optim.Optimizer
     critic_optimizer: torch.optim.Optimizer
+    _lost: int = 0  # steps in a row whose gradient was no number
 
     @property
     def steps(self) -> int:

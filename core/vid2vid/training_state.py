@@ -28,6 +28,7 @@ from mapreel.core.vid2vid.models import LOG_FILE
 from mapreel.core.vid2vid.training_log import trim_log
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
+MOST_LOST = 20
 
 
 class Trained(Protocol):
@@ -109,6 +110,24 @@ def _refuse_nan(step: int, terms: dict[str, float]) -> None:
             f"the training went astray at step {step}: {', '.join(wrong)} is no number",
             "go on from its last checkpoint with --resume",
         )
+
+
+def step_within(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], largest: float, lost: int) -> int:
+    """One step of an optimizer, its gradient no longer than `largest`; a gradient that is no number is left out.
+
+    Flat pictures make such gradients: each norm multiplies what comes back by up to 300. Gives how many steps in a row
+    were left out, `lost` of them before; raises InternalError at the twentieth.
+    """
+    length = nn.utils.clip_grad_norm_(parameters, largest)
+    if torch.isfinite(length):
+        optimizer.step()
+        return 0
+    if lost + 1 >= MOST_LOST:
+        raise InternalError(
+            f"{MOST_LOST} steps in a row had a gradient that is no number",
+            "go on from the last checkpoint with --resume, with pictures that show more than one colour",
+        )
+    return lost + 1
 
 
 def _log(folder: Path, entry: dict[str, float | int]) -> None:

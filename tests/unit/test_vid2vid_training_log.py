@@ -9,11 +9,13 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
-from mapreel.core.contract.errors import DamagedFileError, MissingInputError
+from mapreel.core.contract.errors import DamagedFileError, InternalError, MissingInputError
 from mapreel.core.media.images import read_color
 from mapreel.core.vid2vid import charts
 from mapreel.core.vid2vid.training_log import read_log, trim_log
+from mapreel.core.vid2vid.training_state import step_within
 
 
 def line(step, **terms):
@@ -104,3 +106,16 @@ def test_a_look_at_a_training_loads_no_torch():
         "import sys, mapreel.core.vid2vid.charts, mapreel.core.vid2vid.training_log; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_gradient_that_is_no_number_changes_no_weight():
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    weight.grad = torch.tensor([1.0, float("inf"), 0.0])
+    assert step_within(optimizer, [weight], 1.0, 4) == 5
+    assert torch.equal(weight, torch.ones(3))
+    with pytest.raises(InternalError, match="20 steps in a row"):
+        step_within(optimizer, [weight], 1.0, 19)
+    weight.grad = torch.tensor([2.0, 0.0, 0.0])
+    assert step_within(optimizer, [weight], 1.0, 19) == 0
+    assert torch.allclose(weight, torch.tensor([0.0, 1.0, 1.0]), atol=1e-5)
