@@ -26,6 +26,7 @@ from mapreel.core.media.files import (
 )
 from mapreel.core.media.pngfile import HEADER_BYTES, parse_header, parse_png, unpack
 from mapreel.core.media.readers import read_apart
+from mapreel.core.media.tiffids import Photometric, read_tiff, tiff_header
 from mapreel.core.media.writers import write_exr, write_png
 
 __all__ = [
@@ -59,13 +60,15 @@ def read_color(path: Path, *, frame: int | None = None) -> NDArray[np.uint8]:
 
 @read_apart
 def read_picture(path: Path, *, frame: int | None = None) -> NDArray[Any]:
-    """The samples of a PNG or JPEG as they stand in the file, [H, W, 1 to 4], alpha unassociated.
+    """The samples of a PNG, TIFF or JPEG as they stand in the file, [H, W, 1 to 4], alpha unassociated.
 
     Raises as read_color.
     """
     path = Path(path)
     data = read_file(path, frame)
     kind = kind_of(data)
+    if kind == "tiff":
+        return _tiff_picture(path, frame)
     if kind == "png":
         unpack(parse_png(data, path, frame), path, frame)
     elif kind == "jpeg":
@@ -73,9 +76,17 @@ def read_picture(path: Path, *, frame: int | None = None) -> NDArray[Any]:
     elif kind == "" and path.suffix.lower() in (".png", ".jpg", ".jpeg"):
         raise damaged(path, frame, f"is called a {path.suffix[1:].upper()} but does not begin like one")
     else:
-        raise unsupported(path, frame, "is neither PNG nor JPEG", "save it as PNG")
+        raise unsupported(path, frame, "is neither PNG, TIFF nor JPEG", "save it as PNG")
     check_suffix(path, frame, kind)
     return _read_pixels(path, frame)
+
+
+def _tiff_picture(path: Path, frame: int | None) -> NDArray[Any]:
+    """Grey or RGB samples of 8 or 16 bits, with or without alpha."""
+    pixels, header = read_tiff(path, frame)
+    if header.photometric == Photometric.PALETTE or header.bits not in (8, 16) or pixels.dtype.kind != "u":
+        raise unsupported(path, frame, "is no grey or RGB picture of 8 or 16 bits", "save it as such, or as PNG")
+    return pixels[:, :, :4]
 
 
 def prove_png(path: Path, *, frame: int | None = None) -> tuple[int, int]:
@@ -113,7 +124,7 @@ def _find_color(channels: tuple[str, ...], path: Path, frame: int | None) -> tup
 
 
 def picture_size(path: Path, *, frame: int | None = None) -> tuple[int, int]:
-    """Height and width of a PNG, JPEG or EXR (its display window) from its header alone.
+    """Height and width of a PNG, TIFF, JPEG or EXR (its display window) from its header alone.
 
     Raises MissingInputError, DamagedFileError, FileTooLargeError, UnsupportedFileError.
     """
@@ -134,6 +145,9 @@ def _other_size(path: Path, frame: int | None) -> tuple[int, int]:
     kind = kind_of(read_head(path, HEADER_BYTES, frame))
     if kind == "exr":
         return exr_size(path, frame)
+    if kind == "tiff":
+        header = tiff_header(read_file(path, frame), path, frame)
+        return header.height, header.width
     if kind == "jpeg":
         check_suffix(path, frame, kind)
         source, spec = _open_picture(path, frame)
@@ -141,7 +155,7 @@ def _other_size(path: Path, frame: int | None) -> tuple[int, int]:
         return int(spec.height), int(spec.width)
     if kind == "" and path.suffix.lower() in _SUFFIXES:
         raise damaged(path, frame, f"is called a {path.suffix[1:].upper()} but does not begin like one")
-    raise unsupported(path, frame, "is neither PNG, JPEG nor EXR", "save it as PNG or EXR")
+    raise unsupported(path, frame, "is neither PNG, TIFF, JPEG nor EXR", "save it as PNG or EXR")
 
 
 def _read_pixels(path: Path, frame: int | None) -> NDArray[np.generic]:

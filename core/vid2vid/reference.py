@@ -31,7 +31,7 @@ LONGEST_CARRY = 32
 46 frames old is worse (LPIPS 0.77 of class-mean paint's) than one that knows its colours alone (0.73)."""
 FEWEST_PIXELS = 16
 """An instance that a reference shows in fewer pixels has no colour of its own there: most of them are outline."""
-SUFFIXES = (".png", ".jpg", ".jpeg", ".exr")
+SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".exr")
 
 
 class References:
@@ -209,7 +209,7 @@ def _picture_file(file: str, number: int) -> Path:
         )
     if path.suffix.lower() not in SUFFIXES:
         raise UnsupportedFileError(
-            f"the reference {file} for frame {number} is neither PNG, JPEG nor EXR",
+            f"the reference {file} for frame {number} is neither PNG, TIFF, JPEG nor EXR",
             "save it as one of them",
             file=file,
             frame=number,

@@ -144,7 +144,7 @@ def test_exr_colour_is_found_by_name(tmp_path, channels):
 
 def test_display_referred_and_scene_linear_are_not_mixed_up(tmp_path):
     write_exr(tmp_path / "linear.exr", photo() / 255.0)
-    with pytest.raises(UnsupportedFileError, match="neither PNG nor JPEG"):
+    with pytest.raises(UnsupportedFileError, match="neither PNG, TIFF nor JPEG"):
         read_color(tmp_path / "linear.exr")
     save_exr(tmp_path / "depth.exr", np.ones((4, 4, 2)), ("Z", "id"))
     with pytest.raises(UnsupportedFileError, match="Z, id"):

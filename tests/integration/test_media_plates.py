@@ -12,7 +12,7 @@ import pytest
 
 from mapreel.core.contract.errors import DamagedFileError, MissingInputError, UnsupportedFileError, UsageError
 from mapreel.core.contract.requests import EncodeRequest
-from mapreel.core.media.images import write_exr, write_png
+from mapreel.core.media.images import picture_size, write_exr, write_png
 from mapreel.core.media.movies import movie_info, read_movie_frames
 from mapreel.core.media.plates import exr_attributes, plate_facts, read_plate
 from mapreel.core.media.sequence import MapKind, open_maps
@@ -123,3 +123,33 @@ def test_a_sequence_that_changes_its_depth(tmp_path):
     with pytest.raises(UsageError, match="frame 2"):
         source.read(2)
     assert open_maps(tmp_path, MapKind.PLATE).read(2).shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_tiff_of_every_kind(tmp_path, dtype, channels):
+    pixels = RNG.integers(0, np.iinfo(dtype).max, (9, 13, channels), dtype=dtype, endpoint=True)
+    path = tmp_path / "a.tif"
+    spec = oiio.ImageSpec(13, 9, channels, str(pixels.dtype))
+    spec.attribute("oiio:UnassociatedAlpha", 1)
+    out = oiio.ImageOutput.create("tiff")
+    assert out.open(str(path), spec)
+    assert out.write_image(pixels)
+    assert out.close()
+    plate, facts = read_plate(path), plate_facts(path)
+    assert (plate == (pixels if channels > 1 else pixels.repeat(3, axis=2))).all()
+    assert (facts.bits, facts.alpha) == (8 * pixels.dtype.itemsize, channels == 4)
+    assert picture_size(path) == (9, 13)
+
+
+def test_a_tiff_of_floats_or_cut_short_is_no_plate(tmp_path):
+    path = tmp_path / "a.tif"
+    out = oiio.ImageOutput.create("tiff")
+    assert out.open(str(path), oiio.ImageSpec(4, 4, 3, "float"))
+    assert out.write_image(np.zeros((4, 4, 3), np.float32))
+    assert out.close()
+    with pytest.raises(UnsupportedFileError, match="8 or 16 bits"):
+        read_plate(path)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(DamagedFileError):
+        read_plate(path)

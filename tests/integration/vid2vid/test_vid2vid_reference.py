@@ -230,7 +230,7 @@ def small(path):
         (1001, "a.png", lambda _: None, MissingInputError, "does not exist"),
         (1001, "a", lambda path: path.mkdir(), MissingInputError, "is a folder"),
         (1001, "a.png", lambda path: path.write_bytes(b"no picture"), DamagedFileError, "a.png"),
-        (1001, "a.tif", lambda path: path.write_bytes(b"II*\0"), UnsupportedFileError, "neither PNG"),
+        (1001, "a.psd", lambda path: path.write_bytes(b"8BPS"), UnsupportedFileError, "neither PNG"),
     ],
 )
 def test_a_reference_that_cannot_be_used_is_one_sentence_and_no_take(
