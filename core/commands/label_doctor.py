@@ -31,6 +31,9 @@ def doctor(
     missing: Annotated[
         MissingFrames, typer.Option(help="In copies, frames not there or broken: stop, repeat the one before, or id 0.")
     ] = (MissingFrames.ERROR),
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 1 when anything is wrong (or left wrong).")
+    ] = False,
     local: Local = False,
     as_json: Json = False,
 ) -> None:
@@ -41,6 +44,10 @@ def doctor(
     console = Console(json=as_json)
     done = run_request(console, request, local=local)
     console.result(done.to_dict(), _story(done))
+    counts = done.result.get("repair", {}).get("counts")
+    left = any(each["after"] for each in counts.values()) if counts is not None else bool(done.result["findings"])
+    if strict and left:
+        raise typer.Exit(1)
 
 
 def _request(

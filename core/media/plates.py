@@ -65,8 +65,8 @@ def plate_facts(path: Path, *, frame: int | None = None) -> PlateFacts:
 def read_plate(path: Path, *, frame: int | None = None) -> NDArray[Any]:
     """A picture [H, W, 3], or [H, W, 4] with alpha: uint8 or uint16 as in a PNG, TIFF or JPEG, float32 of an EXR.
 
-    Grey is repeated; alpha of PNG and TIFF is unassociated, of EXR associated, as their makers write it. Values of an EXR may
-    exceed 1 and be negative. Raises MissingInputError, DamagedFileError (also for NaN and infinity),
+    Grey is repeated; alpha of PNG and TIFF is unassociated, of EXR associated, as their makers write it. Values of an
+    EXR may exceed 1 and be negative. Raises MissingInputError, DamagedFileError (also for NaN and infinity),
     FileTooLargeError, UnsupportedFileError.
     """
     path = Path(path)

@@ -47,6 +47,8 @@ def test_findings_picture_and_copies(warm_mapreel, maps, tmp_path, way):
     assert sorted(path.name for path in out.iterdir()) == [f"label.{n}.png" for n in range(1001, 1006)]
     whole = read_label_map(out / "label.1001.png")
     assert all((read_label_map(out / f"label.{n}.png") == whole).all() for n in range(1002, 1006))
+    assert warm_mapreel(*words, "--strict").code == 1
+    assert warm_mapreel("label", "doctor", out, "--palette", "street", "--strict", *way).code == 0
     again = warm_mapreel("label", "doctor", maps, "--repair", out, "--json", *way)
     assert again.data["take"] == str(tmp_path / "mended_v002")
 
