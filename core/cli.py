@@ -21,6 +21,7 @@ from mapreel.core.commands import (
     jobs,
     label,
     palettes,
+    panel,
     render,
     service,
     train,
@@ -52,6 +53,7 @@ app.command()(palettes.palettes)
 app.add_typer(bench.app, name="bench")
 app.command()(demo.demo)
 app.command()(doctor.doctor)
+app.command()(panel.panel)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel on Qt's offscreen platform, with a studio and a real service of its own for each test that asks."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("QT_SCALE_FACTOR", "1")
+
+from mapreel.core.contract.client import ServiceClient
+from mapreel.core.contract.frames import frame_name
+from mapreel.ui.state.studio import Studio
+from mapreel.ui.views.theme import dress
+
+LIMIT_MS = 60_000  # for what takes a second on an idle machine
+
+
+@pytest.fixture(scope="session")
+def qapp_args():
+    return ["mapreel"]
+
+
+@pytest.fixture(autouse=True)
+def dressed(qapp):
+    dress(qapp, "dark")
+
+
+@pytest.fixture
+def state_root():
+    """A state folder with a short path; its service, if one was started, is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="mr") as name:
+        root = Path(name) / "state"
+        yield root
+        with ServiceClient(root, start=False) as client:
+            client.stop()
+
+
+@pytest.fixture
+def studio(qapp, state_root):
+    """All state of a panel; nobody has started a service yet."""
+    made = Studio(state=state_root)
+    yield made
+    made.close()
+
+
+def write_labels(folder, numbers, size=(64, 32), classes=5):
+    """Label maps of flat bands that move."""
+    folder.mkdir(parents=True, exist_ok=True)
+    width, height = size
+    for number in numbers:
+        ids = ((np.arange(width)[None, :] + number) * classes // width % classes).repeat(height, axis=0)
+        cv2.imwrite(str(folder / f"{frame_name(number, 4)}.png"), ids.astype(np.uint8))
+    return folder
+
+
+def write_pictures(folder, numbers, size=(64, 32)):
+    """Pictures full of colours."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(7)
+    for number in numbers:
+        picture = random.integers(0, 255, (size[1], size[0], 3), np.uint8)
+        cv2.imwrite(str(folder / f"{frame_name(number, 4)}.png"), picture)
+    return folder
+
+
+@pytest.fixture
+def shot_folder(tmp_path):
+    """A folder as our data sets are: label/ and color/, frames 1001-1008."""
+    write_labels(tmp_path / "shot" / "label", range(1001, 1009))
+    write_pictures(tmp_path / "shot" / "color", range(1001, 1009))
+    return tmp_path / "shot"
+
+
+@pytest.fixture
+def opened(studio, qtbot, shot_folder):
+    """A studio with that shot open."""
+    studio.shots.open_paths([str(shot_folder)])
+    qtbot.waitUntil(lambda: studio.shots.current is not None, timeout=LIMIT_MS)
+    return studio

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All state of one panel, without a widget: what views are bound to, and what tests drive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QObject
+
+from mapreel.core.contract.state_folder import state_folder
+from mapreel.ui.state.bridge import ServiceBridge
+from mapreel.ui.state.errands import Errands
+from mapreel.ui.state.messages import Message, Messages, Weight
+from mapreel.ui.state.preferences import Preferences
+from mapreel.ui.state.shots import Shots
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Studio(QObject):
+    """The parts, made in the order in which they need each other. `start` begins to ask the service; `close` ends all.
+
+    host_session: the host that opened the panel.
+    """
+
+    def __init__(self, *, state: str | Path | None = None, host_session: str = "", remember: bool = True) -> None:
+        super().__init__()
+        self.host_session = host_session
+        self.messages = Messages()
+        self.preferences = Preferences(state_folder(state).root / "panel.json" if remember else None)
+        self.bridge = ServiceBridge(state=state)
+        self.errands = Errands()
+        self.shots = Shots(self.errands, self.bridge, self.preferences, self.messages)
+        self.bridge.sentence_changed.connect(self._hear_of_service)
+
+    def start(self) -> None:
+        """Begin to ask the service."""
+        self.bridge.start()
+
+    def close(self) -> None:
+        """End every thread; jobs go on in the service."""
+        self.preferences.save()
+        self.bridge.close()
+        self.errands.close()
+
+    def _hear_of_service(self, sentence: str) -> None:
+        if sentence:
+            what, _, remedy = sentence.partition("; ")
+            self.messages.say(Message(what[:1].upper() + what[1:], remedy, weight=Weight.WARNING, key="service"))
+        else:
+            self.messages.settle("service")

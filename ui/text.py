@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the panel says, in the language of whoever sits before it: English in the sources, catalogues beside them.
+
+A catalogue is a folder `resources/locale/LANGUAGE` of JSON files, English text to translated text. The pseudo language
+`xx` is made of the English one: longer, with accents, in brackets, to see what is cut and what nobody marked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cached_property
+from pathlib import Path
+
+from PyQt6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
+
+LOCALES = Path(__file__).resolve().parents[1] / "resources" / "locale"
+CONTEXT = "mapreel"
+PSEUDO = "xx"
+_LONGER = 0.4
+_ACCENTS = str.maketrans("AEIOUaeiouncsy", "ÅÉÎÖÛåéîöûñçšý")
+_PLACE = re.compile(r"(\{[^}]*\})")
+
+
+def tr(text: str, **values: object) -> str:
+    """The text in the language of the panel, with `{name}` filled in from `values`."""
+    found = QCoreApplication.translate(CONTEXT, text)
+    return found.format(**values) if values else found
+
+
+def trn(one: str, many: str, count: int, **values: object) -> str:
+    """`one` for a count of 1, else `many`; both may hold {count}."""
+    return tr(one if count == 1 else many, count=count, **values)
+
+
+def languages() -> tuple[str, ...]:
+    """The languages that the panel speaks, English first."""
+    return ("en", *sorted(folder.name for folder in LOCALES.iterdir() if folder.is_dir()))
+
+
+def catalogue(language: str) -> dict[str, str]:
+    """Every text of a language: English to translated. Empty for English."""
+    texts: dict[str, str] = {}
+    for path in sorted((LOCALES / language).glob("*.json")):
+        texts |= json.loads(path.read_text(encoding="utf-8"))
+    return texts
+
+
+def pseudo(text: str) -> str:
+    """The text as the pseudo language has it."""
+    parts = _PLACE.split(text)
+    said = "".join(part if number % 2 else part.translate(_ACCENTS) for number, part in enumerate(parts))
+    return f"[{said}{'~' * round(len(text) * _LONGER)}]"
+
+
+class Catalogue(QTranslator):
+    """Answers Qt's question for a text from our files."""
+
+    def __init__(self, language: str, parent: QCoreApplication) -> None:
+        super().__init__(parent)
+        self._language = language
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        return catalogue(self._language)
+
+    def isEmpty(self) -> bool:  # noqa: N802 - Qt's name
+        return False
+
+    def translate(self, context: str | None, text: str | None, _hint: str | None = None, _n: int = -1) -> str:
+        if context != CONTEXT or text is None:
+            return ""
+        return pseudo(text) if self._language == PSEUDO else self._texts.get(text, "")
+
+
+def speak(app: QCoreApplication, language: str | None = None) -> str:
+    """Install a language (the system's by default) for texts made from now on; gives which one it is."""
+    wanted = language or QLocale.system().name().split("_")[0]
+    if wanted not in (*languages(), PSEUDO) or wanted == "en":
+        return "en"
+    app.installTranslator(Catalogue(wanted, app))
+    qt = QTranslator(app)
+    if qt.load(f"qtbase_{wanted}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):
+        app.installTranslator(qt)
+    return wanted
