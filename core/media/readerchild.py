@@ -138,7 +138,8 @@ class ReaderProcess:
         return "the reader process closed its channel"
 
     def kill(self) -> None:
-        """End it now. One that hangs in its disk goes when the disk answers: nobody waits for that."""
+        """End it now. One that hangs in its disk goes when the disk answers: nobody waits for that, nor is lent it."""
+        self.used_s = -STALE_S
         self.process.kill()
 
     def close(self) -> None:

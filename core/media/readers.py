@@ -127,6 +127,7 @@ class Readers:
                 return [unpack(reply["item"], reply["arrays"])], None
             return [], _trouble(reply, path, frame)
         except Late:
+            reader.kill()
             what = f"took longer than {seconds:.0f} seconds to read"
             return [], _failed(DamagedFileError, path, frame, what, "look at its disk, or render it again")
         except (Closed, ValueError, KeyError, TypeError) as error:

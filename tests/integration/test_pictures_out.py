@@ -348,7 +348,7 @@ def test_16_comes_back_from_an_archive_within_one_per_cent(lit, tmp_path):
     codes = prove_picture(tmp_path / "log" / "0001.tif")
     light = colour_config(None).convert((codes[..., :3] / 65535).astype(np.float32), "ACEScct", LINEAR)
     assert lamp(light)[0] == pytest.approx(16.0, rel=0.01)
-    assert lamp(light) == pytest.approx([16.0, 4.0, 1.5], rel=0.06)  # what the coarsest preset loses is the codec's
+    assert lamp(light) == pytest.approx([16.0, 4.0, 1.5], rel=0.1)  # what the coarsest preset loses is the codec's
     assert np.median(codes[..., 3][:, 84:]) == pytest.approx(32768, rel=0.03)
     story = json.loads((tmp_path / "log" / "mapreel.json").read_text())
     assert story["pictures"]["colour"]["to"] == "ACEScct"
