@@ -10,6 +10,7 @@ from PyQt6.QtCore import QObject
 from mapreel.core.contract.state_folder import state_folder
 from mapreel.ui.state.bridge import ServiceBridge
 from mapreel.ui.state.errands import Errands
+from mapreel.ui.state.jobs import Jobs
 from mapreel.ui.state.messages import Message, Messages, Weight
 from mapreel.ui.state.preferences import Preferences
 from mapreel.ui.state.shots import Shots
@@ -31,6 +32,7 @@ class Studio(QObject):
         self.preferences = Preferences(state_folder(state).root / "panel.json" if remember else None)
         self.bridge = ServiceBridge(state=state)
         self.errands = Errands()
+        self.jobs = Jobs(self.bridge, self.messages)
         self.shots = Shots(self.errands, self.bridge, self.preferences, self.messages)
         self.bridge.sentence_changed.connect(self._hear_of_service)
 
