@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> None:
     sequence = Sequence(options, bpy.app.version_string)
     missing = sequence.open(options.frames, resume=options.resume)
     with contextlib.closing(sequence), _quiet_blender() as say:
-        scene = build_street(options.seed)
+        scene = build_street(options.seed, has_looks=options.has_colour or options.blend is not None)
         prepare(scene, options)
         if options.blend:
             _save(options.blend)

@@ -20,20 +20,21 @@ from street_parts.stage import Stage
 from street_parts.trees import place_plants
 
 
-def build_street(seed: int) -> Any:
-    """Empty Blender and build the street of a seed: gives its scene.
+def build_street(seed: int, *, has_looks: bool = True) -> Any:
+    """Empty Blender and build the street of a seed: gives its scene. Without looks things have classes but no colours.
 
     The order counts: it is the order in which random numbers are drawn and instances numbered.
     """
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
-    stage = Stage(scene, make_materials(), random.Random(seed))
+    stage = Stage(scene, make_materials(has_looks=has_looks), random.Random(seed))
     lay_ground(stage)
     place_buildings(stage)
     place_plants(stage)
     place_cars(stage)
     place_furniture(stage)
     place_people(stage)
-    make_sky(scene)
+    if has_looks:
+        make_sky(scene)
     place_camera(scene)
     return scene
