@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from PyQt6.QtCore import QObject, Qt, pyqtSignal
+from PyQt6.QtCore import QObject, pyqtSignal
 
 from mapreel.core.contract.errors import InternalError, MapreelError
 
@@ -41,9 +41,10 @@ class Errands(QObject):
         self._lanes: dict[str, queue.SimpleQueue[_Errand | None]] = {}
         self._threads: list[threading.Thread] = []
         self._wanted: dict[int, str] = {}
+        self._running: dict[str, int] = {}
         self._count = 0
         self._closed = threading.Event()
-        self._came.connect(self._arrive, type=Qt.ConnectionType.QueuedConnection)
+        self._came.connect(self._arrive)  # queued: it is emitted by other threads
 
     @property
     def closed(self) -> bool:
@@ -62,11 +63,12 @@ class Errands(QObject):
         """Have `work` done in the thread of `lane`; gives its number.
 
         done, failed: called in the Qt thread with what it returned, or with its error as one of ours. newest: whatever
-        waits in this lane is dropped, and the answer of what runs there as well.
+        waits in this lane is dropped; what runs there comes to its end.
         """
         if newest:
             for number in [number for number, other in self._wanted.items() if other == lane]:
-                self.drop(number)
+                if number != self._running.get(lane):
+                    self.drop(number)
         self._count += 1
         number = self._count
         self._wanted[number] = lane
@@ -99,16 +101,17 @@ class Errands(QObject):
     def _lane(self, name: str) -> queue.SimpleQueue[_Errand | None]:
         if name not in self._lanes:
             waiting: queue.SimpleQueue[_Errand | None] = queue.SimpleQueue()
-            thread = threading.Thread(target=self._work, args=(waiting,), name=f"panel-{name}", daemon=True)
+            thread = threading.Thread(target=self._work, args=(name, waiting), name=f"panel-{name}", daemon=True)
             self._lanes[name] = waiting
             self._threads.append(thread)
             thread.start()
         return self._lanes[name]
 
-    def _work(self, waiting: queue.SimpleQueue[_Errand | None]) -> None:
+    def _work(self, lane: str, waiting: queue.SimpleQueue[_Errand | None]) -> None:
         while (errand := waiting.get()) is not None:
             if self._closed.is_set():
                 return
+            self._running[lane] = errand.number
             if errand.number in self._wanted:
                 self._do(errand)
 

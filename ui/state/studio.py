@@ -14,6 +14,7 @@ from mapreel.ui.state.jobs import Jobs
 from mapreel.ui.state.messages import Message, Messages, Weight
 from mapreel.ui.state.preferences import Preferences
 from mapreel.ui.state.shots import Shots
+from mapreel.ui.state.takes import Takes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,12 +29,14 @@ class Studio(QObject):
     def __init__(self, *, state: str | Path | None = None, host_session: str = "", remember: bool = True) -> None:
         super().__init__()
         self.host_session = host_session
+        self.state = state
         self.messages = Messages()
         self.preferences = Preferences(state_folder(state).root / "panel.json" if remember else None)
         self.bridge = ServiceBridge(state=state)
         self.errands = Errands()
         self.jobs = Jobs(self.bridge, self.messages)
         self.shots = Shots(self.errands, self.bridge, self.preferences, self.messages)
+        self.takes = Takes(self.jobs, self.shots)
         self.bridge.sentence_changed.connect(self._hear_of_service)
 
     def start(self) -> None:

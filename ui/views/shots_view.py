@@ -21,13 +21,18 @@ from PyQt6.QtWidgets import (
 )
 
 from mapreel.core.contract.frames import FrameRange
+from mapreel.core.contract.state_folder import state_folder
+from mapreel.ui.state.label_doctor import LabelDoctor, has_labels
 from mapreel.ui.state.shot import ShotKind
 from mapreel.ui.text import tr, trn
 from mapreel.ui.views.binding import allow, faded, follow, heading, tool
+from mapreel.ui.views.doctor_dialog import DoctorDialog
 from mapreel.ui.views.icons import icon
 from mapreel.ui.views.theme import sign_color
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mapreel.ui.state.shot import ShotState
     from mapreel.ui.state.studio import Studio
 
@@ -58,6 +63,9 @@ class ShotsView(QWidget):
         self.recent_button.setMenu(self._recent)
         self.recent_button.setPopupMode(self.recent_button.ToolButtonPopupMode.InstantPopup)
         self.close_button = tool("remove", tr("Take the shot off the list; its files stay"), self._close)
+        self.doctor_button = tool("repair", tr("Label doctor: what is wrong with these maps"), self.open_doctor)
+        self.doctor_button.setShortcut("Ctrl+D")
+        self._doctors: dict[int, DoctorDialog] = {}
         self._lay_out()
         follow(self._shots, "open", self._show)
         follow(self._shots, "current", self._mark)
@@ -66,7 +74,7 @@ class ShotsView(QWidget):
     def _lay_out(self) -> None:
         top = QHBoxLayout()
         top.addWidget(heading(tr("Shots")), 1)
-        for button in (self.open_button, self.file_button, self.close_button, self.recent_button):
+        for button in (self.open_button, self.file_button, self.recent_button, self.doctor_button, self.close_button):
             top.addWidget(button)
         self._stack = QStackedLayout()
         self._stack.addWidget(self._empty)
@@ -84,7 +92,7 @@ class ShotsView(QWidget):
         self.list.clear()
         for shot in shots:
             item = QListWidgetItem()
-            row = _ShotRow(shot)
+            row = _ShotRow(shot, self.open_doctor)
             item.setSizeHint(row.sizeHint())
             item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{shot.name}, {row.facts()}. {shot.glance}")
             self.list.addItem(item)
@@ -95,6 +103,8 @@ class ShotsView(QWidget):
 
     def _mark(self, shot: ShotState | None) -> None:
         allow(self.close_button, "" if shot else tr("No shot is open."))
+        maps = shot is not None and has_labels(shot)
+        allow(self.doctor_button, "" if maps else tr("The shot has no label maps.") if shot else tr("No shot is open."))
         if shot in self._shots.open:
             self.list.setCurrentRow(self._shots.open.index(shot))
 
@@ -123,6 +133,20 @@ class ShotsView(QWidget):
         if self._shots.current is not None:
             self._shots.close_shot(self._shots.current)
 
+    def open_doctor(self, shot: ShotState | None = None) -> None:
+        """Show the label doctor for a shot, the current one by default."""
+        shot = shot or self._shots.current
+        if shot is None or not has_labels(shot):
+            return
+        if id(shot) not in self._doctors:
+            folder = state_folder(self._studio.state).root / "panel"
+            doctor = LabelDoctor(shot, self._studio.jobs, self._studio.messages, folder)
+            self._doctors[id(shot)] = DoctorDialog(doctor, self.window())
+            if shot.findings is None:
+                doctor.examine()
+        self._doctors[id(shot)].show()
+        self._doctors[id(shot)].raise_()
+
     def open_folder(self) -> None:
         """Ask for a folder and open it."""
         folder = QFileDialog.getExistingDirectory(self, tr("Open a folder of frames"), self._start())
@@ -144,11 +168,11 @@ class ShotsView(QWidget):
 class _ShotRow(QWidget):
     """One shot: its kind, name, frames, and a badge with what looks wrong."""
 
-    def __init__(self, shot: ShotState) -> None:
+    def __init__(self, shot: ShotState, ask_doctor: Callable[[ShotState], None]) -> None:
         super().__init__()
         self._shot = shot
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents, on=False)
-        sign, self._facts, self._badge = QLabel(), faded(self.facts()), QLabel()
+        sign, self._facts = QLabel(), faded(self.facts())
+        self._badge = tool("warning", tr("Label doctor"), lambda: ask_doctor(shot))
         self._facts.setWordWrap(False)
         sign.setPixmap(icon(_ICONS[shot.kind]).pixmap(QSize(_BADGE_PX, _BADGE_PX)))
         name = QLabel(shot.name)
@@ -186,9 +210,8 @@ class _ShotRow(QWidget):
             missing = str(FrameRange.from_numbers(shot.gaps[:200]))
             wrong = f"{wrong} {tr('Frames {frames} are missing.', frames=missing[:200])}".strip()
         sign = "warning" if wrong else "good" if shot.findings is not None else ""
-        pixmap = icon(sign, sign_color(app, sign)).pixmap(QSize(_BADGE_PX, _BADGE_PX)) if sign else None
         self._badge.setVisible(bool(sign))
-        if pixmap is not None:
-            self._badge.setPixmap(pixmap)
+        if sign:
+            self._badge.setIcon(icon(sign, sign_color(app, sign)))
         self._badge.setToolTip(wrong or tr("The label doctor found nothing wrong."))
         self._badge.setAccessibleName(self._badge.toolTip())
