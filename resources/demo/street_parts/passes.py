@@ -72,6 +72,7 @@ def _sample(cycles: Any, samples: int, *, has_colour: bool) -> None:
         "caustics_refractive": False,
         "sample_clamp_indirect": 4,
         "use_fast_gi": False,
+        "sampling_pattern": "BLUE_NOISE",  # what "automatic" meant until 5.0: motion stays the same
         "seed": 0,
         "use_animated_seed": True,
         "use_light_tree": False,
