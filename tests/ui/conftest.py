@@ -71,6 +71,16 @@ def write_pictures(folder, numbers, size=(64, 32)):
 
 
 @pytest.fixture
+def make_labels():
+    return write_labels
+
+
+@pytest.fixture
+def make_pictures():
+    return write_pictures
+
+
+@pytest.fixture
 def shot_folder(tmp_path):
     """A folder as our data sets are: label/ and color/, frames 1001-1008."""
     write_labels(tmp_path / "shot" / "label", range(1001, 1009))

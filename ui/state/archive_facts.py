@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mapreel.core.contract.frames import FrameRange
-from mapreel.core.contract.requests import PeekRequest
 
 if TYPE_CHECKING:
     from mapreel.core.contract.client import ServiceClient
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 def ask_facts(found: FoundShot, client: ServiceClient) -> FoundShot:
     """The archive with its frame numbers, size and rate. Raises what the archive is refused with."""
+    from mapreel.core.contract.requests import PeekRequest
+
     told = client.peek(PeekRequest(archive=found.archive, frame=None)).facts["archive"]
     numbers = tuple(FrameRange.parse(told["frames"]))
     return replace(found, numbers=numbers, size=(told["width"], told["height"]), fps=float(told["fps"]))

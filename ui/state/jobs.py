@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from PyQt6.QtCore import pyqtSignal
 
-from mapreel.core.contract.errors import UnknownJobError
+from mapreel.core.contract.errors import JobStateError, UnknownJobError
 from mapreel.core.contract.job_view import JobView
 from mapreel.core.contract.jobs import JobState
 from mapreel.ui.state.messages import Message, told
 from mapreel.ui.state.observable import Observable, Property
-from mapreel.ui.text import tr, trn
+from mapreel.ui.text import trn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -144,6 +144,23 @@ class Jobs(Observable):
             self._bridge.ask(lambda client: _each(client, step.value, able), self._say_some, self._say, lane="jobs")
         return len(able)
 
+    def can_move(self, job: str) -> bool:
+        """Whether a job waits for its turn, so that its turn can be another."""
+        return job in self._queued
+
+    def move(self, where: str, jobs: Iterable[str]) -> int:
+        """Have waiting jobs done earlier or later: `first`, `up` or `down`; gives how many.
+
+        Several keep their order among themselves.
+        """
+        wanted = set(jobs)
+        able = [view.id for view in self.queued() if view.id in wanted]
+        if where != "up":  # the last one first, so that they do not pass each other
+            able.reverse()
+        if able:
+            self._bridge.ask(lambda client: _move(client, where, able), self._say_some, self._say, lane="jobs")
+        return len(able)
+
     # -- news ----------------------------------------------------------------------------------------------------------
 
     def _take(self, views: Iterable[JobView]) -> None:
@@ -222,29 +239,23 @@ def queue_order(view: JobView) -> tuple[float, int]:
     return -float(view.data.get("priority", 0)), int(view.data.get("number", 0))
 
 
-def job_label(view: JobView) -> str:
-    """What kind of work a job is."""
-    words = {
-        "render": tr("Render"),
-        "encode": tr("Archive"),
-        "decode": tr("Unpack"),
-        "verify": tr("Verify"),
-        "inspect": tr("Label doctor"),
-        "repair": tr("Repair"),
-        "train": tr("Train"),
-    }
-    return words.get(view.type, view.type)
-
-
 def _each(client: ServiceClient, step: str, jobs: list[str]) -> list[tuple[str, MapreelError]]:
     """Take a step with each job; gives those that could not, with why. Raises what is wrong with the service."""
-    from mapreel.core.contract.errors import JobStateError
-
     errors: list[tuple[str, MapreelError]] = []
     for job in jobs:
         try:
             getattr(client, step)(job)
         except (JobStateError, UnknownJobError) as error:
+            errors.append((job, error))
+    return errors
+
+
+def _move(client: ServiceClient, where: str, jobs: list[str]) -> list[tuple[str, MapreelError]]:
+    errors: list[tuple[str, MapreelError]] = []
+    for job in jobs:
+        try:
+            client.reorder(job, where)
+        except (JobStateError, UnknownJobError) as error:  # it has begun meanwhile
             errors.append((job, error))
     return errors
 

@@ -12,6 +12,7 @@ from PyQt6.QtWidgets import QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWi
 
 from mapreel.ui.text import tr
 from mapreel.ui.views.icons import icon
+from mapreel.ui.views.menus import Menus
 from mapreel.ui.views.message_bar import MessageBar
 from mapreel.ui.views.shots_view import ShotsView
 
@@ -88,6 +89,7 @@ class MainWindow(QMainWindow):
         self.shots = ShotsView(studio)
         self.tabs = LazyTabs(studio, right_tabs())
         self._lay_out()
+        self.setMenuBar(Menus(self))
         self._remember_layout()
         QTimer.singleShot(0, self._fill)  # after the first paint
 

@@ -59,10 +59,10 @@ class ShotsView(QWidget):
         self.file_button.setShortcut("Ctrl+Shift+O")
         self.recent_button = tool("more", tr("Shots opened lately"))
         self._recent = QMenu(self)
-        self._recent.aboutToShow.connect(self._fill_recent)
+        self._recent.aboutToShow.connect(lambda: self.fill_recent(self._recent))
         self.recent_button.setMenu(self._recent)
         self.recent_button.setPopupMode(self.recent_button.ToolButtonPopupMode.InstantPopup)
-        self.close_button = tool("remove", tr("Take the shot off the list; its files stay"), self._close)
+        self.close_button = tool("remove", tr("Take the shot off the list; its files stay"), self.close_current)
         self.doctor_button = tool("repair", tr("Label doctor: what is wrong with these maps"), self.open_doctor)
         self.doctor_button.setShortcut("Ctrl+D")
         self._doctors: dict[int, DoctorDialog] = {}
@@ -112,14 +112,15 @@ class ShotsView(QWidget):
         self._opening.setText(tr("Looking at {name} …", name=Path(paths[-1]).name) if paths else "")
         self._opening.setVisible(bool(paths))
 
-    def _fill_recent(self) -> None:
-        self._recent.clear()
+    def fill_recent(self, menu: QMenu) -> None:
+        """Put the shots opened lately into a menu."""
+        menu.clear()
         for path in self._studio.preferences.recent:
-            action = self._recent.addAction(path.replace("&", "&&"))
+            action = menu.addAction(path.replace("&", "&&"))
             assert action is not None
             action.triggered.connect(lambda _=False, path=path: self._shots.open_paths([path]))
         if not self._studio.preferences.recent:
-            action = self._recent.addAction(tr("Nothing was opened yet"))
+            action = menu.addAction(tr("Nothing was opened yet"))
             assert action is not None
             action.setEnabled(False)
 
@@ -129,7 +130,8 @@ class ShotsView(QWidget):
         if 0 <= row < len(self._shots.open):
             self._shots.current = self._shots.open[row]
 
-    def _close(self) -> None:
+    def close_current(self) -> None:
+        """Take the current shot off the list."""
         if self._shots.current is not None:
             self._shots.close_shot(self._shots.current)
 
