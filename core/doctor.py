@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,18 @@ import json, OpenImageIO as oiio
 config = oiio.ColorConfig(%r)
 print(json.dumps({"spaces": len(config.getColorSpaceNames()), "error": config.geterror()}))
 """
+PANEL = """
+import json, os
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+from PyQt6.QtCore import PYQT_VERSION_STR
+from PyQt6.QtSvg import QSvgRenderer
+from PyQt6.QtWidgets import QApplication, QLabel
+application = QApplication(["mapreel"])
+QLabel("x").grab()
+from mapreel.ui.text import languages
+print(json.dumps({"qt": PYQT_VERSION_STR, "languages": languages()}))
+"""
+
 TORCH = """
 import json, torch
 image = torch.arange(16.0).reshape(1, 1, 4, 4)
@@ -265,6 +278,16 @@ def _colour(name: str) -> Finding:
     return Finding(name, GOOD, f"$OCIO names {config}, {answer['spaces']} colour spaces")
 
 
+def _panel(name: str) -> Finding:
+    answer = ask(PANEL)
+    if isinstance(answer, str):
+        lacks = re.search(r"lib[\w.+-]+\.so[.\d]*", answer)
+        said = f"the panel's window cannot be made: {answer}"
+        remedy = f"install what brings {lacks[0]}" if lacks else "run `python3 install.py` again"
+        return Finding(name, NOTE, said, f"{remedy}; the command line works without")
+    return Finding(name, GOOD, f"Qt {answer['qt']}, languages {', '.join(answer['languages'])}")
+
+
 CHECKS: dict[str, Callable[[str], Finding]] = {
     "program": _program,
     "surroundings": _surroundings,
@@ -277,4 +300,5 @@ CHECKS: dict[str, Callable[[str], Finding]] = {
     "service": _service,
     "models": _models,
     "colour": _colour,
+    "panel": _panel,
 }
