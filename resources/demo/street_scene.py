@@ -10,11 +10,18 @@ The same seed gives the same labels, instances and motion in Blender 4.5 and 5.0
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from street_parts.options import Options
+    from street_parts.sequence import Sequence
 
 OLDEST = (4, 2, 0)
 
@@ -44,6 +51,18 @@ def _quiet_blender() -> Iterator[Callable[[str], None]]:
         os.close(kept)
 
 
+@contextlib.contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Gives whether Ctrl-C (or SIGTERM) came; a frame is finished first, for Blender would leave a broken one."""
+    asked: list[int] = []
+    before = {kind: signal.signal(kind, lambda kind, _: asked.append(kind)) for kind in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
 def _write(file: int, line: str) -> None:
     """A line; who reads it may be gone."""
     with contextlib.suppress(OSError):
@@ -63,24 +82,34 @@ def main(arguments: list[str]) -> None:
         ) from error
     if bpy.app.version < OLDEST:
         raise RefusedError(f"Blender {bpy.app.version_string} is too old for the street; use 4.2 or newer")
-    from street_parts.passes import prepare, render_frame
-    from street_parts.scene import build_street
     from street_parts.sequence import Sequence
 
     sequence = Sequence(options, bpy.app.version_string)
     missing = sequence.open(options.frames, resume=options.resume)
     with contextlib.closing(sequence), _quiet_blender() as say:
+        if missing or options.blend:
+            _render(options, sequence, missing, say)
+        say(f"{options.out}: {len(missing)} frames rendered, {len(options.frames) - len(missing)} kept")
+
+
+def _render(options: Options, sequence: Sequence, missing: tuple[int, ...], say: Callable[[str], None]) -> None:
+    """Build the street and render frames that are missing. Raises RefusedError."""
+    from street_parts.options import RefusedError
+    from street_parts.passes import prepare, render_frame
+    from street_parts.scene import build_street
+
+    with _interruptible() as is_asked_to_stop:
         scene = build_street(options.seed, has_looks=options.has_colour or options.blend is not None)
         prepare(scene, options)
         if options.blend:
             _save(options.blend)
+        render = functools.partial(render_frame, scene, folder=sequence.work, has_colour=options.has_colour)
         for done, frame in enumerate(missing, start=1):
+            if is_asked_to_stop():
+                raise RefusedError(f"stopped before frame {frame}; --resume renders the rest", 130)
             started = time.monotonic()
-            sequence.write(
-                frame, lambda at=frame: render_frame(scene, at, sequence.work, has_colour=options.has_colour)
-            )
+            sequence.write(frame, functools.partial(render, frame))
             say(f"frame {frame} ({done} of {len(missing)}): {time.monotonic() - started:.1f} s")
-        say(f"{options.out}: {len(options.frames)} frames, {len(options.frames) - len(missing)} of them were there")
 
 
 def _save(path: Path) -> None:
@@ -95,7 +124,7 @@ def _save(path: Path) -> None:
 
 
 def command() -> int:
-    """The command: 0 done, 1 cannot go on, 2 asked for wrongly, 130 interrupted."""
+    """The command: 0 done, 1 cannot go on, 2 asked for wrongly, 130 stopped by Ctrl-C."""
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     from street_parts.options import RefusedError
 
@@ -104,9 +133,6 @@ def command() -> int:
     except RefusedError as refusal:
         sys.stderr.write(f"street_scene.py: {refusal}\n")
         return refusal.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("street_scene.py: interrupted; --resume renders the rest\n")
-        return 130
     return 0
 
 

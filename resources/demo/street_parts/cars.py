@@ -179,7 +179,7 @@ def place_cars(stage: Stage) -> None:
         cars.append(Car(_body(stage, kind, paint), _parts(stage, kind, paint)))
     for side in (-1, 1):
         _park(stage, cars, side)
-    for which, y, speed in ((2, 17, SPEED * 1.02), (0, 46, SPEED * 1.05)):
+    for which, y, speed in ((2, 17.0, SPEED * 1.02), (0, 46.0, SPEED * 1.05)):
         move_along(_put(stage, cars[which], 1.7, y, 0), y, speed)
     chance = stage.random
     for at in range(14):

@@ -128,4 +128,5 @@ def _maps_of(channels: dict[str, NDArray[np.float32]]) -> Maps:
 def _stepped(motion: NDArray[np.float32]) -> NDArray[np.float16]:
     """As a half, to the next 1/32 of a pixel."""
     halves = motion.astype(np.float16).astype(np.float32)
-    return (np.rint(halves / MOTION_STEP_PX) * MOTION_STEP_PX + 0.0).astype(np.float16)
+    stepped: NDArray[np.float32] = np.rint(halves / MOTION_STEP_PX) * MOTION_STEP_PX
+    return stepped.astype(np.float16)

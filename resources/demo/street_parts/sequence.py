@@ -89,6 +89,10 @@ class Sequence:
             self._publish(paths["motion"], exr_of_halves({"motion.X": x, "motion.Y": y}))
         except OSError as error:
             raise _unwritable(error, self.out) from error
+        except (RuntimeError, ValueError) as error:  # what Blender says, or a file that it left unfinished
+            raise RefusedError(
+                f"frame {frame} failed ({str(error).strip()}); make room in {self.out}, then --resume"
+            ) from error
 
     def close(self) -> None:
         """Drop the unfinished work."""

@@ -83,7 +83,7 @@ def place_plants(stage: Stage) -> None:
         _kerb_trees(stage, trees, side)
         for _ in range(90):
             size, mesh = draw(1.1, 1.9), chance.choice(trees)
-            where = (side * draw(ROAD + WALK + 14, 50), draw(START, END + 30), 0)
+            where = (side * draw(ROAD + WALK + 14, 50), draw(START, END + 30), 0.0)
             stage.place("tree_bg", mesh, where, draw(0, FULL_TURN), (size, size, size))
         for _ in range(60):
             size, mesh = draw(0.7, 1.5), chance.choice(bushes)
@@ -91,7 +91,7 @@ def place_plants(stage: Stage) -> None:
             stage.place("bush", mesh, where, draw(0, FULL_TURN), (size, size, size * 0.9))
     for _ in range(70):
         size, mesh = draw(1.5, 3), chance.choice(trees)
-        where = (draw(-90, 90), END + draw(5, 50), 0)
+        where = (draw(-90, 90), END + draw(5, 50), 0.0)
         stage.place("tree_far", mesh, where, draw(0, FULL_TURN), (size, size, size))
 
 
