@@ -80,7 +80,25 @@ def claim_take(out: Path) -> Path:
                 return take
     except OSError as exc:
         raise disk_error(exc, out) from exc
-    raise OutputExistsError(f"{out} has {MAX_VERSION} takes already", "choose another output name", file=str(out))
+    raise _no_take(out)
+
+
+def next_take(out: Path) -> Path:
+    """The take that `claim_take` would make now; claims nothing. Raises OutputError."""
+    try:
+        taken = _names(out.parent) if out.parent.is_dir() else set()
+    except OSError as exc:
+        raise disk_error(exc, out) from exc
+    for number in range(1, MAX_VERSION + 1):
+        take = _version(out, number)
+        claimed = is_file_take(take) and claim_folder(take).name.casefold() in taken
+        if take.name.casefold() not in taken and not claimed:
+            return take
+    raise _no_take(out)
+
+
+def _no_take(out: Path) -> OutputExistsError:
+    return OutputExistsError(f"{out} has {MAX_VERSION} takes already", "choose another output name", file=str(out))
 
 
 def release_take(take: Path) -> None:

@@ -78,6 +78,10 @@ class ColourConfig:
             raise UsageError(f"the colour space {found} holds data and no colour", "choose another one")
         return found
 
+    def spaces(self) -> tuple[str, ...]:
+        """Every space of the config that holds colour and no data, in its own order."""
+        return tuple(str(name) for name in self._config.getColorSpaceNames() if not self._config.isData(str(name)))
+
     def convert(self, pixels: Floats, source: str, target: str) -> Floats:
         """Colours [H, W, 3] float32 from one space to another; alpha must not be multiplied in. Raises UsageError."""
         start, end = self.resolve(source), self.resolve(target)
