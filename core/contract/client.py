@@ -28,7 +28,7 @@ from mapreel.core.contract.draft import (
 )
 from mapreel.core.contract.errors import ServiceStoppingError, ServiceUnreachableError, UnknownJobError
 from mapreel.core.contract.host_session import HOSTS_PATH, HostView, command_from_json, view_from_json
-from mapreel.core.contract.job_view import JobEvent, JobView
+from mapreel.core.contract.job_view import JobChanges, JobEvent, JobView
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.state_folder import state_folder
 
@@ -85,6 +85,14 @@ class ServiceClient:
         """Jobs in the order of submission; go on after the last one's `data["number"]`."""
         query = {"after": after, "limit": limit, **({"state": state.value} if state else {})}
         return [JobView.from_json(row) for row in self._connection.ask("GET", f"/v1/jobs?{urlencode(query)}")["jobs"]]
+
+    def changes(self, after: int = 0) -> JobChanges:
+        """Jobs that changed since the number of an earlier answer (0: all of them); waits some seconds for news.
+
+        At most 500 jobs an answer, in the order in which they changed: go on after its number.
+        """
+        answer = self._connection.ask("GET", f"/v1/changes?{urlencode({'after': after})}")
+        return JobChanges(int(answer["number"]), tuple(JobView.from_json(row) for row in answer["jobs"]))
 
     def cancel(self, job: str) -> JobView:
         return self._step(job, "cancel")

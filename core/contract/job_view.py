@@ -58,3 +58,11 @@ class JobEvent:
     kind: str
     data: dict[str, Any]
     job: JobView
+
+
+@dataclass(frozen=True)
+class JobChanges:
+    """Jobs that changed, and the number to ask after next."""
+
+    number: int
+    jobs: tuple[JobView, ...]

@@ -237,6 +237,20 @@ class Handlers:
         stream = event_stream(self._service.queue, self._service.changes, job, int(after))
         return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
+    async def news(self, request: HttpRequest) -> Response:
+        """Jobs that changed since the event number `after`; waits some seconds for the first of them."""
+        after, queue, changes = _number(request, "after", 0), self._service.queue, self._service.changes
+        number, rows = after, list[dict[str, Any]]()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_S):
+                while not changes.closing:
+                    change = changes.next_change()
+                    number, rows = await run_in_threadpool(queue.changed, after)
+                    if rows:
+                        break
+                    await change.wait()
+        return JSONResponse({"number": number, "jobs": rows})
+
     async def hosts(self, _request: HttpRequest) -> Response:
         """Which hosts are open."""
         return JSONResponse({"hosts": self._service.hosts.listing()})
@@ -302,6 +316,7 @@ def make_app(service: Service, lifespan: Lifespan[Starlette]) -> Starlette:
             Route("/v1/status", handlers.status, methods=["GET"]),
             Route("/v1/jobs", handlers.jobs, methods=["GET", "POST"]),
             Route(DRAFT_PATH, handlers.draft, methods=["POST"]),
+            Route("/v1/changes", handlers.news, methods=["GET"]),
             Route("/v1/jobs/{job}", handlers.job, methods=["GET"]),
             Route("/v1/jobs/{job}/events", handlers.events, methods=["GET"]),
             Route("/v1/jobs/{job}/{step}", handlers.step, methods=["POST"]),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_LISTED = 1000
+MAX_CHANGED = 500
 _SUMMARY = "number, id, type, state, take, priority, created_s, changed_s, attempts, progress, error, result"
 _ENDED_BADLY = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.QUARANTINED})
 
@@ -64,6 +65,19 @@ class Queue:
         with self._ledger.reading() as db:
             rows = db.execute(sql, (job, after)).fetchall()
         return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
+
+    def changed(self, after: int = 0, limit: int = MAX_CHANGED) -> tuple[int, list[dict[str, Any]]]:
+        """Jobs with an event past the number `after`, in the order of their last events, at most `limit` of them.
+
+        The number to go on after: of the last event that is told with this.
+        """
+        newest = "SELECT job, max(number) AS newest FROM events WHERE number > ? GROUP BY job ORDER BY newest LIMIT ?"
+        columns = ", ".join(f"jobs.{name.strip()}" for name in _SUMMARY.split(","))
+        sql = f"SELECT {columns}, newest FROM ({newest}) JOIN jobs ON jobs.id = job ORDER BY newest"  # noqa: S608
+        with self._ledger.reading() as db:
+            rows = [_plain(row) for row in db.execute(sql, (after, limit)).fetchall()]
+        numbers = [int(row.pop("newest")) for row in rows]
+        return (numbers[-1] if numbers else after), rows
 
     def busy(self) -> bool:
         """True while a job waits or runs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""State knows no widget and no view; a start of the panel loads nothing heavy; controls can be understood by anybody."""
+"""State knows no widget and no view; a start loads nothing heavy; controls can be understood by anybody."""
 
 from __future__ import annotations
 
