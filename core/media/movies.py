@@ -87,7 +87,7 @@ def movie_info(path: Path) -> MovieInfo:
     Raises MissingInputError, UnsupportedFileError (no movie, no picture stream), DamagedFileError, FileTooLargeError.
     """
     path = Path(path)
-    with _open_movie(path) as (container, stream):
+    with open_movie(path) as (container, stream):
         with _reading(path, 0):
             frames = sum(packet.size > 0 and not packet.is_discard for packet in _packets(path, container, stream))
         context = stream.codec_context
@@ -120,7 +120,7 @@ def read_movie_frames(path: Path, *, deep: bool = False, stored: bool = False) -
     the movie ends before its last packet.
     """
     path = Path(path)
-    with _open_movie(path) as (container, stream):
+    with open_movie(path) as (container, stream):
         index = 0
         with _reading(path, 0) as place:
             for packet in _packets(path, container, stream):
@@ -128,8 +128,8 @@ def read_movie_frames(path: Path, *, deep: bool = False, stored: bool = False) -
                     assert isinstance(frame, VideoFrame)
                     if frame.is_corrupt or (frame.width, frame.height) != (stream.width, stream.height):
                         raise damaged(path, index + 1, "cannot be decoded")
-                    pixels = _stored(frame, stream, path) if stored else _to_rgb(frame, deep)
-                    yield MovieFrame(index=index, time_s=_time(frame, index, stream), pixels=pixels)
+                    pixels = movie_pixels(frame, stream, path, deep=deep, stored=stored)
+                    yield MovieFrame(index=index, time_s=frame_time(frame, index, stream), pixels=pixels)
                     index += 1
                     place.index = index
         if index == 0:
@@ -153,7 +153,8 @@ def _reading(path: Path, index: int) -> Iterator[_Place]:
 
 
 @contextlib.contextmanager
-def _open_movie(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_movie(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """A movie within our limits, and its pictures. Raises as movie_info."""
     read_head(path, 16)
     try:
         container = av.open(f"file:{path}", "r", options=dict(_OPTIONS), metadata_errors="replace")
@@ -229,10 +230,16 @@ def _check_count(path: Path, frames: int) -> None:
         )
 
 
-def _time(frame: VideoFrame, index: int, stream: VideoStream) -> Fraction:
+def frame_time(frame: VideoFrame, index: int, stream: VideoStream) -> Fraction:
+    """Exact time of a frame in seconds; where the movie gives none, by its index."""
     if frame.pts is not None and frame.time_base is not None:
         return Fraction(frame.pts * frame.time_base)
     return index / Fraction(stream.average_rate or stream.guessed_rate or 25)
+
+
+def movie_pixels(frame: VideoFrame, stream: VideoStream, path: Path, *, deep: bool, stored: bool) -> NDArray[Any]:
+    """Pixels of a decoded frame as read_movie_frames gives them. Raises UnsupportedFileError."""
+    return _stored(frame, stream, path) if stored else _to_rgb(frame, deep)
 
 
 def _stored(frame: VideoFrame, stream: VideoStream, path: Path) -> NDArray[Any]:
