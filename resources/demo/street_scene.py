@@ -125,6 +125,7 @@ def _save(path: Path) -> None:
 
 def command() -> int:
     """The command: 0 done, 1 cannot go on, 2 asked for wrongly, 130 stopped by Ctrl-C."""
+    sys.dont_write_bytecode = True  # data files of a package stand here
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     from street_parts.options import RefusedError
 
