@@ -31,15 +31,13 @@ class ClassEntry:
 @dataclass(frozen=True, kw_only=True)
 class PaletteDocument:
     """What is edited. classes: ascending by id. rules: patterns of names or ids in the maps and the class of the model
-    that each becomes, the first that fits counts. origin: name of a shipped palette or a file that holds just these
-    classes, empty for what no file holds."""
+    that each becomes, the first that fits counts. They belong to the shot, the rest to the file of the palette."""
 
     name: str = ""
     classes: tuple[ClassEntry, ...] = ()
     rules: tuple[Rule, ...] = ()
     source: str = ""
     note: str = ""
-    origin: str = ""
 
     def entry(self, label: int) -> ClassEntry:
         """The class of an id. Raises UsageError."""
@@ -55,7 +53,9 @@ class PaletteDocument:
         old, new = self.entry(label), checked_name(name)
         if any(entry.name == new and entry.id != label for entry in self.classes):
             raise UsageError(f"“{new}” is the name of another class", "choose another name, or merge the two")
-        rules = tuple((as_pattern(new) if pattern == as_pattern(old.name) else pattern, to) for pattern, to in self.rules)
+        rules = tuple(
+            (as_pattern(new) if pattern == as_pattern(old.name) else pattern, to) for pattern, to in self.rules
+        )
         return self._with(replace(old, name=new), rules)
 
     def recolored(self, label: int, color: Color) -> PaletteDocument:
@@ -76,7 +76,7 @@ class PaletteDocument:
         if any(entry.name == said for entry in self.classes):
             raise UsageError(f"there is a class “{said}” already", "choose another name")
         entry = ClassEntry(found, said, color or distant_color(len(self.classes)))
-        return replace(self, classes=_sorted((*self.classes, entry)), origin="")
+        return replace(self, classes=_sorted((*self.classes, entry)))
 
     def removed(self, labels: frozenset[int]) -> PaletteDocument:
         """Without some classes and the rules for their names. Raises UsageError when none would be left."""
@@ -85,7 +85,7 @@ class PaletteDocument:
             raise UsageError("a palette needs a class", "keep one, or choose a preset")
         gone = {as_pattern(entry.name) for entry in self.classes if entry.id in labels}
         rules = tuple(rule for rule in self.rules if rule[0] not in gone)
-        return replace(self, classes=left, rules=rules, origin="")
+        return replace(self, classes=left, rules=rules)
 
     def becoming(self, pattern: str, target: str) -> PaletteDocument:
         """What the maps call `pattern` is the class `target` of the model; an empty target takes the rule away."""
@@ -103,7 +103,7 @@ class PaletteDocument:
 
     def titled(self, name: str) -> PaletteDocument:
         """Under another name. Raises UsageError."""
-        return replace(self, name=checked_name(name), origin="")
+        return replace(self, name=checked_name(name))
 
     def to_json(self) -> str:
         """What the file of a palette holds; rules belong to the shot and are not in it."""
@@ -113,7 +113,9 @@ class PaletteDocument:
         ]
         head = {"format": FORMAT, "version": VERSION, "name": self.name}
         told = {name: text for name, text in (("source", self.source), ("note", self.note)) if text}
-        lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}," for key, value in (head | told).items()]
+        lines = [
+            f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}," for key, value in (head | told).items()
+        ]
         body = ",\n".join(f"    {row}" for row in rows)
         return "\n".join(["{", *lines, '  "classes": [', body, "  ]", "}", ""])
 
@@ -121,7 +123,7 @@ class PaletteDocument:
         classes = tuple(changed if entry.id == changed.id else entry for entry in self.classes)
         if classes == self.classes:
             return self
-        return replace(self, classes=classes, rules=rules, origin="")
+        return replace(self, classes=classes, rules=rules)
 
     def _free_name(self, label: int) -> str:
         names = {entry.name for entry in self.classes}

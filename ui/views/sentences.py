@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with a field, said where the field is."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtGui import QPalette
+from PyQt6.QtWidgets import QApplication, QLabel
+
+from mapreel.ui.views.theme import sign_color
+
+
+class Trouble(QLabel):
+    """A sentence in the colour of a sign; takes no room while there is none."""
+
+    def __init__(self, sign: str = "error") -> None:
+        super().__init__()
+        self._sign = sign
+        self.setWordWrap(True)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setVisible(False)
+
+    def say(self, words: str) -> None:
+        """Show a sentence, or nothing."""
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        colors = self.palette()
+        colors.setColor(QPalette.ColorRole.WindowText, sign_color(app, self._sign))
+        self.setPalette(colors)
+        self.setText(words)
+        self.setAccessibleDescription(words)
+        self.setVisible(bool(words))
