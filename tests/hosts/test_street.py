@@ -83,6 +83,7 @@ def test_colour_ids_and_what_is_there_already(bpy_python, tmp_path):
     colour = pixels(out / "color/0007.png")
     assert colour.shape == (48, 96, 3)
     assert len(np.unique(colour.reshape(-1, 3), axis=0)) > 500
+    assert not re.search(rb"tEXt|iTXt|zTXt|tIME", (out / "color/0007.png").read_bytes())
     assert OpenImageIO.ImageBuf(str(out / "motion/0007.exr")).spec().channelnames == ("motion.X", "motion.Y")
     assert np.abs(pixels(out / "motion/0007.exr").astype(float)).max() > 1
 

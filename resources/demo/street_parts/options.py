@@ -50,7 +50,7 @@ def parse(arguments: list[str]) -> Options:
         allow_abbrev=False,
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="the folder to write; made where there is none")
-    parser.add_argument("--seed", default="11", help="which street (11; the shipped model saw 3 and 5)")
+    parser.add_argument("--seed", default="11", help="which street (11: the demo shot)")
     parser.add_argument("--frames", default="1-96", help="5, 1-96 or 1-96x8, within 1-1199 (1-96)")
     parser.add_argument("--size", default="512x256", help="WIDTHxHEIGHT (512x256)")
     parser.add_argument("--samples", default="8", help="samples a pixel (8)")

@@ -12,7 +12,7 @@ from typing import Any
 
 from street_parts.options import Options, RefusedError
 from street_parts.passes import Maps
-from street_parts.picture_files import exr_of_halves, png_of_ids
+from street_parts.picture_files import exr_of_halves, png_of_ids, png_without_notes
 
 FORMAT, VERSION = "mapreel-street", 1
 NOTE = "street.json"
@@ -82,7 +82,7 @@ class Sequence:
         try:
             maps, colour = render()
             if colour is not None:
-                colour.replace(paths["color"])
+                self._publish(paths["color"], png_without_notes(colour.read_bytes()))
             self._publish(paths["label"], png_of_ids(maps.label))
             self._publish(paths["instance"], png_of_ids(maps.instance))
             x, y = maps.motion
