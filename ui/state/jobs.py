@@ -70,6 +70,7 @@ class Jobs(Observable):
         self._views: dict[str, JobView] = {}
         self._busy: set[str] = set()
         self._queued: set[str] = set()
+        self._resting: set[str] = set()
         self._requests: dict[str, dict[str, Any]] = {}
         self._asked: set[str] = set()
         self._wanted: list[str] = []
@@ -145,17 +146,17 @@ class Jobs(Observable):
         return len(able)
 
     def can_move(self, job: str) -> bool:
-        """Whether a job waits for its turn, so that its turn can be another."""
-        return job in self._queued
+        """Whether a job waits or is paused, so that its turn can be another."""
+        return job in self._resting
 
     def move(self, where: str, jobs: Iterable[str]) -> int:
-        """Have waiting jobs done earlier or later: `first`, `up` or `down`; gives how many.
+        """Have waiting jobs done earlier or later: `first`, `up` or `down`; gives how many are moved.
 
         Several keep their order among themselves.
         """
-        wanted = set(jobs)
-        able = [view.id for view in self.queued() if view.id in wanted]
-        if where != "up":  # the last one first, so that they do not pass each other
+        order = [view.id for view in sorted((self._views[job] for job in self._resting), key=queue_order)]
+        able = _movable(order[::-1] if where == "down" else order, set(jobs))
+        if where == "first":  # the last one first, so that they stand as they stood
             able.reverse()
         if able:
             self._bridge.ask(lambda client: _move(client, where, able), self._say_some, self._say, lane="jobs")
@@ -187,13 +188,22 @@ class Jobs(Observable):
         self._views[view.id] = view
         if isinstance(view.data.get("request"), dict):
             self._requests[view.id] = view.data["request"]
-        for group, states in ((self._busy, (JobState.RUNNING, JobState.QUEUED)), (self._queued, (JobState.QUEUED,))):
-            (group.add if view.state in states else group.discard)(view.id)
+        self._enter(view.id, view.state)
+
+    def _enter(self, job: str, state: JobState | None) -> None:
+        """Note who waits: of a state None the job is no more."""
+        states = JobState
+        groups = (
+            (self._busy, (states.RUNNING, states.QUEUED)),
+            (self._queued, (states.QUEUED,)),
+            (self._resting, (states.QUEUED, states.PAUSED)),
+        )
+        for group, fitting in groups:
+            (group.add if state in fitting else group.discard)(job)
 
     def _forget(self, job: str) -> None:
         if self._views.pop(job, None) is not None:
-            self._busy.discard(job)
-            self._queued.discard(job)
+            self._enter(job, None)
             self.count, self.waiting = len(self._views), len(self._busy)
             self.forgotten.emit((job,))
 
@@ -234,9 +244,10 @@ class Jobs(Observable):
         self._wanted.clear()
 
 
-def queue_order(view: JobView) -> tuple[float, int]:
+def queue_order(view: JobView) -> tuple[int, float]:
     """The order in which waiting jobs are begun."""
-    return -float(view.data.get("priority", 0)), int(view.data.get("number", 0))
+    number = view.data.get("number", 0)
+    return -int(view.data.get("priority", 0)), float(view.data.get("place", number))
 
 
 def _each(client: ServiceClient, step: str, jobs: list[str]) -> list[tuple[str, MapreelError]]:
@@ -248,6 +259,12 @@ def _each(client: ServiceClient, step: str, jobs: list[str]) -> list[tuple[str, 
         except (JobStateError, UnknownJobError) as error:
             errors.append((job, error))
     return errors
+
+
+def _movable(order: list[str], chosen: set[str]) -> list[str]:
+    """The chosen ones that stand behind one that is not chosen: those at the front have no further to go."""
+    front = next((place for place, job in enumerate(order) if job not in chosen), len(order))
+    return [job for job in order[front:] if job in chosen]
 
 
 def _move(client: ServiceClient, where: str, jobs: list[str]) -> list[tuple[str, MapreelError]]:

@@ -9,10 +9,18 @@ from PyQt6.QtCore import QObject
 
 from mapreel.core.contract.state_folder import state_folder
 from mapreel.ui.state.bridge import ServiceBridge
+from mapreel.ui.state.drafts import Drafts
 from mapreel.ui.state.errands import Errands
+from mapreel.ui.state.frames import FrameStore
+from mapreel.ui.state.hosts import Hosts
 from mapreel.ui.state.jobs import Jobs
 from mapreel.ui.state.messages import Message, Messages, Weight
+from mapreel.ui.state.models import Models
+from mapreel.ui.state.palette_editor import PaletteEditor
+from mapreel.ui.state.playback import Playback
 from mapreel.ui.state.preferences import Preferences
+from mapreel.ui.state.render_form import RenderForm
+from mapreel.ui.state.render_presets import RenderPresets
 from mapreel.ui.state.shots import Shots
 from mapreel.ui.state.takes import Takes
 
@@ -36,7 +44,21 @@ class Studio(QObject):
         self.errands = Errands()
         self.jobs = Jobs(self.bridge, self.messages)
         self.shots = Shots(self.errands, self.bridge, self.preferences, self.messages)
+        self.frames = FrameStore(self.bridge)
+        self.shots.open_changed.connect(self.frames.keep_only)
+        self.playback = Playback(self.shots)
+        self.drafts = Drafts(self.bridge, self.shots, self.playback, self.frames, self.preferences, self.messages)
         self.takes = Takes(self.jobs, self.shots)
+        self.hosts = Hosts(self.bridge, self.shots, host_session)
+        self.models = Models(self.errands, self.preferences, self.messages)
+        self.render_form = RenderForm(
+            self.shots, self.models, self.jobs, self.bridge, self.errands, self.preferences, self.messages
+        )
+        self.render_presets = RenderPresets(self.render_form, self.preferences)
+        self.palette_editor = PaletteEditor(self.errands, self.shots, self.messages)
+        self.playback.frame_changed.connect(self.palette_editor.look_at)
+        self.palette_editor.follow_model(self.models, self.render_form)
+        self.render_form.model_changed.connect(lambda model: setattr(self.drafts, "model", model))
         self.bridge.sentence_changed.connect(self._hear_of_service)
 
     def start(self) -> None:
@@ -47,6 +69,7 @@ class Studio(QObject):
         """End every thread; jobs go on in the service."""
         self.preferences.save()
         self.bridge.close()
+        self.frames.close()
         self.errands.close()
 
     def _hear_of_service(self, sentence: str) -> None:
