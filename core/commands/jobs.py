@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="See and steer the jobs of the back
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, as `mapreel jobs list` shows it.")]
 PAGE = 1000
+WHOLE = re.compile(r"-?[0-9]{1,4}")
 ENDED_SHOWN = 20
 CELL_CHARS = 60
 
@@ -135,6 +137,24 @@ def retry(job: Job, as_json: Json = False) -> None:
     Frames that stand there complete are kept.
     """
     _step(job, "retry", "queued", as_json=as_json)
+
+
+@app.command()
+def priority(
+    job: Job,
+    where: Annotated[str, typer.Argument(metavar="N|MOVE", help="-100 to 100, or first, up, down, last.")],
+    as_json: Json = False,
+) -> None:
+    """Move a waiting job forward or back in the queue.
+
+    Higher numbers run earlier, equal ones in the order of submission; the
+    usual one is 0. Below zero: -- before the job, as in
+    `mapreel jobs priority -- JOB -5`.
+    """
+    with _client() as client:
+        view = client.reorder(job, int(where) if WHOLE.fullmatch(where) else where)
+    data = {**_summary(view), "priority": view.data["priority"]}
+    Console(json=as_json).result(data, [f"{view.id} has priority {view.data['priority']}"])
 
 
 @app.command()

@@ -27,9 +27,9 @@ from mapreel.core.contract.draft import (
     frame_from_answer,
 )
 from mapreel.core.contract.errors import ServiceStoppingError, ServiceUnreachableError, UnknownJobError
-from mapreel.core.contract.host_session import HOSTS_PATH, HostView, command_from_json, view_from_json
+from mapreel.core.contract.host_session import HOSTS_PATH, WAIT_S, HostView, command_from_json, view_from_json
 from mapreel.core.contract.job_view import JobChanges, JobEvent, JobView
-from mapreel.core.contract.jobs import JobState
+from mapreel.core.contract.jobs import JobState, Move
 from mapreel.core.contract.state_folder import state_folder
 
 if TYPE_CHECKING:
@@ -85,14 +85,6 @@ class ServiceClient:
         """Jobs in the order of submission; go on after the last one's `data["number"]`."""
         query = {"after": after, "limit": limit, **({"state": state.value} if state else {})}
         return [JobView.from_json(row) for row in self._connection.ask("GET", f"/v1/jobs?{urlencode(query)}")["jobs"]]
-
-    def changes(self, after: int = 0) -> JobChanges:
-        """Jobs that changed since the number of an earlier answer (0: all of them); waits some seconds for news.
-
-        At most 500 jobs an answer, in the order in which they changed: go on after its number.
-        """
-        answer = self._connection.ask("GET", f"/v1/changes?{urlencode({'after': after})}")
-        return JobChanges(int(answer["number"]), tuple(JobView.from_json(row) for row in answer["jobs"]))
 
     def cancel(self, job: str) -> JobView:
         return self._step(job, "cancel")
@@ -179,6 +171,26 @@ class ServiceClient:
         for _ in self.watch(job):
             pass
         return self.show(job)
+
+    def reorder(self, job: str, where: int | Move | str) -> JobView:
+        """Another place in the queue for a job that is queued or paused.
+
+        where: a priority (-100 to 100, higher is earlier), or a Move: first, up, down, last among all that wait; the
+        job then takes the priority of those that it comes between. The order is `data["priority"]` downwards, then
+        `data["place"]`. Raises JobStateError for a job in another state, UsageError for another number or word.
+        """
+        body = {"priority": where} if isinstance(where, int) else {"move": str(getattr(where, "value", where))}
+        return JobView.from_json(self._connection.ask("POST", f"{_address(job)}/priority", body))
+
+    def changes(self, after: int = 0, *, timeout_s: float = WAIT_S) -> JobChanges:
+        """The jobs, as they stand, that changed past the event number `after` (0: all jobs), at most 500 a call.
+
+        Answers at once when there is news, else as soon as there is, or with no jobs after `timeout_s` (at most 20).
+        Go on with the answer's `number`; from a full answer the next call goes on without waiting. A job of which only
+        the progress changed comes again with its newest progress. Nothing is missed when the service dies in between.
+        """
+        query = urlencode({"after": after, "wait": round(max(0.0, timeout_s) * 1000)})
+        return JobChanges.from_json(self._connection.ask("GET", f"/v1/changes?{query}"))
 
     def _step(self, job: str, step: str) -> JobView:
         return JobView.from_json(self._connection.ask("POST", f"{_address(job)}/{step}", {}))

@@ -52,7 +52,7 @@ class JobView:
 
 @dataclass(frozen=True)
 class JobEvent:
-    """One event of `watch`: kind is state, attempt or progress; `job` is the job as it stands with it."""
+    """One event of `watch`: kind is state, attempt, progress or priority; `job` is the job as it stands with it."""
 
     number: int
     kind: str
@@ -62,7 +62,16 @@ class JobEvent:
 
 @dataclass(frozen=True)
 class JobChanges:
-    """Jobs that changed, and the number to ask after next."""
+    """Jobs that changed, in the order of their newest events, and the number to ask after next.
+
+    anew: the number asked after is of another queue (its file was moved away): this tells all jobs from the start.
+    """
 
     number: int
     jobs: tuple[JobView, ...]
+    anew: bool = False
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> JobChanges:
+        """Read what GET /v1/changes gave."""
+        return cls(int(data["number"]), tuple(JobView.from_json(row) for row in data["jobs"]), bool(data["anew"]))

@@ -33,6 +33,15 @@ class AttemptState(str, Enum):
     CANCELLED = "cancelled"  # asked to stop: by a cancel, a pause, or the end of the service
 
 
+class Move(str, Enum):
+    """Where a job that waits goes in the queue."""
+
+    FIRST = "first"  # it is begun next
+    UP = "up"  # before the one before it
+    DOWN = "down"  # behind the one behind it
+    LAST = "last"
+
+
 _OVER = frozenset({JobState.FINISHED, JobState.FAILED, JobState.CANCELLED, JobState.QUARANTINED})
 _END = frozenset({JobState.FINISHED, JobState.FAILED, JobState.CANCELLED, JobState.QUARANTINED})
 

@@ -31,7 +31,7 @@ from mapreel.core.contract.errors import (
     UsageError,
 )
 from mapreel.core.contract.host_session import HOSTS_PATH, WAIT_S, command_from_json
-from mapreel.core.contract.jobs import JobState
+from mapreel.core.contract.jobs import JobState, Move
 from mapreel.core.contract.paths import inside_roots
 from mapreel.core.contract.proof import NONCE, service_proof
 from mapreel.core.contract.requests import (
@@ -47,7 +47,7 @@ from mapreel.core.contract.requests import (
 from mapreel.core.contract.state_folder import PROTOCOL
 from mapreel.core.contract.strict_json import parse_json
 from mapreel.core.contract.takes import claim_take, is_file_take, release_take, resume_take
-from mapreel.core.service.event_stream import event_stream
+from mapreel.core.service.event_stream import event_stream, news
 from mapreel.core.service.guard import read_body, refusal
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ if TYPE_CHECKING:
 
 _KEY = re.compile(r"[0-9a-zA-Z_-]{8,64}")
 _NUMBER = re.compile(r"[0-9]{1,15}")
+MAX_WAIT_S = 20.0  # of a long poll: less than a client waits for an answer
+MAX_PRIORITY = 100
 _QUEUED = (  # others have their own commands
     RenderRequest,
     EncodeRequest,
@@ -118,6 +120,22 @@ def _state(request: HttpRequest) -> JobState | None:
     return JobState(text) if text else None
 
 
+def _check_priority(priority: object) -> int:
+    sound = isinstance(priority, int) and not isinstance(priority, bool) and abs(priority) <= MAX_PRIORITY
+    if not sound:
+        raise UsageError(f"the priority is no number from -{MAX_PRIORITY} to {MAX_PRIORITY}", "choose one of these")
+    assert isinstance(priority, int)
+    return priority
+
+
+def _where(data: object) -> int | Move:
+    if isinstance(data, dict) and set(data) == {"priority"}:
+        return _check_priority(data["priority"])
+    if isinstance(data, dict) and set(data) == {"move"} and data["move"] in list(Move):
+        return Move(data["move"])
+    raise UsageError("the body of a reordering has priority, or move", f"move is one of {', '.join(Move)}")
+
+
 def make_take(request: Request) -> Path | None:
     """The take that the job will write: a new one, or for a resumed request the one that it names."""
     out = getattr(request, "out", None)
@@ -140,8 +158,7 @@ def submit(service: Service, body: Any) -> dict[str, Any]:
     key, priority = body.get("key"), body.get("priority", 0)
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         raise UsageError("the key of the submission is missing or malformed", "send 8 to 64 letters and digits")
-    if not isinstance(priority, int) or isinstance(priority, bool) or not -100 <= priority <= 100:
-        raise UsageError("the priority is no number from -100 to 100", "leave it out")
+    _check_priority(priority)
     request = request_from_json(body.get("request"))
     if not isinstance(request, _QUEUED):
         raise UsageError(f"the queue takes no request of the type {request.kind}", "use the command of that name")
@@ -238,18 +255,19 @@ class Handlers:
         return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     async def news(self, request: HttpRequest) -> Response:
-        """Jobs that changed since the event number `after`; waits some seconds for the first of them."""
-        after, queue, changes = _number(request, "after", 0), self._service.queue, self._service.changes
-        number, rows = after, list[dict[str, Any]]()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WAIT_S):
-                while not changes.closing:
-                    change = changes.next_change()
-                    number, rows = await run_in_threadpool(queue.changed, after)
-                    if rows:
-                        break
-                    await change.wait()
-        return JSONResponse({"number": number, "jobs": rows})
+        """Jobs that changed past the event number `after`; waits up to `wait` milliseconds for the first of them."""
+        after, wait_s = _number(request, "after", 0), _number(request, "wait", 0)
+        answer = await news(self._service.queue, self._service.changes, after, min(wait_s / 1000, MAX_WAIT_S))
+        return JSONResponse(answer, headers={"cache-control": "no-store"})
+
+    async def priority(self, request: HttpRequest) -> Response:
+        """Another place in the queue for a job that waits or rests."""
+        settings, job = self._service.settings, request.path_params["job"]
+        body = await read_body(request, settings.max_body_bytes, settings.body_timeout_s)
+        if isinstance(body, Response):
+            return body
+        await run_in_threadpool(self._service.queue.reorder, job, _where(parse_json(body)))
+        return JSONResponse(await run_in_threadpool(self._service.queue.show, job))
 
     async def hosts(self, _request: HttpRequest) -> Response:
         """Which hosts are open."""
@@ -316,10 +334,11 @@ def make_app(service: Service, lifespan: Lifespan[Starlette]) -> Starlette:
             Route("/v1/status", handlers.status, methods=["GET"]),
             Route("/v1/jobs", handlers.jobs, methods=["GET", "POST"]),
             Route(DRAFT_PATH, handlers.draft, methods=["POST"]),
-            Route("/v1/changes", handlers.news, methods=["GET"]),
             Route("/v1/jobs/{job}", handlers.job, methods=["GET"]),
             Route("/v1/jobs/{job}/events", handlers.events, methods=["GET"]),
+            Route("/v1/jobs/{job}/priority", handlers.priority, methods=["POST"]),
             Route("/v1/jobs/{job}/{step}", handlers.step, methods=["POST"]),
+            Route("/v1/changes", handlers.news, methods=["GET"]),
             Route(HOSTS_PATH, handlers.hosts, methods=["GET"]),
             Route(HOSTS_PATH + "/{session}", handlers.host, methods=["POST"]),
             Route(HOSTS_PATH + "/{session}/commands", handlers.command, methods=["POST"]),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _PICK = (
     "SELECT id FROM jobs WHERE state = 'queued' AND NOT EXISTS"
     " (SELECT 1 FROM attempts WHERE job = jobs.id AND attempts.state = 'running')"
-    " ORDER BY priority DESC, number LIMIT 1"
+    " ORDER BY priority DESC, place LIMIT 1"
 )
 
 
@@ -62,7 +62,7 @@ class Attempts:
         self._max_crashes = max_crashes
 
     def claim_next(self) -> Claim | None:
-        """Start an attempt at the job that is first: highest priority, then oldest. None when nothing waits."""
+        """Start an attempt at the job that is first: highest priority, then its place. None when nothing waits."""
         with self._ledger.reading() as db:
             if db.execute(_PICK).fetchone() is None:
                 return None

@@ -9,7 +9,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from mapreel.core.contract.errors import DiskFullError, JobStateError, MapreelError, QueueDamagedError, ServiceError
-from mapreel.core.service.schema import APPLICATION_ID, TABLES, VERSION
+from mapreel.core.service.schema import APPLICATION_ID, MIGRATIONS, TABLES, VERSION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,8 +85,20 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise _damaged(path, "; ".join(faults))
 
 
+def _bring_up(connection: sqlite3.Connection) -> None:
+    """An older database becomes one of this version, step by step, each whole or not at all."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    for step in range(version, VERSION):
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[step]} COMMIT;")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
 def open_database(path: Path) -> sqlite3.Connection:
-    """The checked database, made when it is not there. WAL, every commit synced.
+    """The checked database, made when it is not there, brought up when it is older. WAL, every commit synced.
 
     Raises QueueDamagedError (damaged, cut off, newer schema; a copy is kept), ServiceError (locked), DiskFullError.
     """
@@ -96,6 +108,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         connection = _connect(path)
         try:
             _check(connection, path)
+            _bring_up(connection)
             for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
                 connection.execute(f"PRAGMA {setting}")
         except BaseException:

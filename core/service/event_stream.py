@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Server-sent events of one job, out of the database: whoever reconnects with the last event's id misses nothing."""
+"""News out of the database: server-sent events of one job, or what changed of all jobs.
+
+Whoever asks again with the last event's number misses nothing.
+"""
 
 from __future__ import annotations
 
@@ -84,3 +87,19 @@ async def _wait(change: asyncio.Event) -> str:
     except TimeoutError:
         return ": still here\n\n"
     return ""
+
+
+async def news(queue: Queue, changes: Changes, after: int, wait_s: float) -> dict[str, Any]:
+    """The answer to GET /v1/changes: at once when there is news past `after`, else when some comes or time is up."""
+    deadline = asyncio.get_running_loop().time() + wait_s
+    while True:
+        change = changes.next_change()
+        number, anew, rows = await run_in_threadpool(queue.changed, after)
+        if rows or anew or changes.closing:
+            break
+        try:
+            async with asyncio.timeout_at(deadline):
+                await change.wait()
+        except TimeoutError:
+            break
+    return {"number": number, "anew": anew, "jobs": rows}

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The durable queue as clients see it: submit, look, cancel, pause, resume, retry. Every method is one transaction."""
+"""The durable queue as clients see it: submit, look, cancel, pause, resume, retry, reorder.
+
+Every method is one transaction.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-from mapreel.core.contract.jobs import JobState
+from mapreel.core.contract.errors import JobStateError
+from mapreel.core.contract.jobs import JobState, Move
 from mapreel.core.service.ledger import Ledger, step, unknown_job
+from mapreel.core.service.order import moved
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,7 +22,8 @@ if TYPE_CHECKING:
 
 MAX_LISTED = 1000
 MAX_CHANGED = 500
-_SUMMARY = "number, id, type, state, take, priority, created_s, changed_s, attempts, progress, error, result"
+_SUMMARY = "number, id, type, state, take, priority, created_s, changed_s, attempts, progress, error, result, place"
+_WAITING = frozenset({JobState.QUEUED, JobState.PAUSED})
 _ENDED_BADLY = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.QUARANTINED})
 
 
@@ -66,18 +72,18 @@ class Queue:
             rows = db.execute(sql, (job, after)).fetchall()
         return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
 
-    def changed(self, after: int = 0, limit: int = MAX_CHANGED) -> tuple[int, list[dict[str, Any]]]:
-        """Jobs with an event past the number `after`, in the order of their last events, at most `limit` of them.
+    def changed(self, after: int = 0) -> tuple[int, bool, list[dict[str, Any]]]:
+        """Jobs with events past the number `after`, in the order of their newest, at most MAX_CHANGED.
 
-        The number to go on after: of the last event that is told with this.
+        Gives the number to go on from, whether `after` is of another queue (then all is told from the start), the rows.
         """
-        newest = "SELECT job, max(number) AS newest FROM events WHERE number > ? GROUP BY job ORDER BY newest LIMIT ?"
-        columns = ", ".join(f"jobs.{name.strip()}" for name in _SUMMARY.split(","))
-        sql = f"SELECT {columns}, newest FROM ({newest}) JOIN jobs ON jobs.id = job ORDER BY newest"  # noqa: S608
+        sql = f"SELECT {_SUMMARY}, last_event FROM jobs WHERE last_event > ? ORDER BY last_event LIMIT ?"  # noqa: S608
         with self._ledger.reading() as db:
-            rows = [_plain(row) for row in db.execute(sql, (after, limit)).fetchall()]
-        numbers = [int(row.pop("newest")) for row in rows]
-        return (numbers[-1] if numbers else after), rows
+            newest = db.execute("SELECT coalesce(max(last_event), 0) FROM jobs").fetchone()[0]
+            anew = after > newest
+            rows = db.execute(sql, (0 if anew else after, MAX_CHANGED)).fetchall()
+        number = rows[-1]["last_event"] if rows else newest
+        return number, anew, [_plain(row) for row in rows]
 
     def busy(self) -> bool:
         """True while a job waits or runs."""
@@ -96,6 +102,22 @@ class Queue:
     def retry(self, job: str) -> None:
         """Queue an ended job again: same take, what stands complete in it is kept."""
         self._ask(job, JobState.QUEUED, "crashes = 0, error = NULL", sources=_ENDED_BADLY)
+
+    def reorder(self, job: str, where: int | Move) -> None:
+        """Another priority, or place among all that wait, for a job that waits or is paused.
+
+        Raises UnknownJobError, JobStateError.
+        """
+        with self._ledger.writing() as db:
+            row = db.execute("SELECT state, priority, place FROM jobs WHERE id = ?", (job,)).fetchone()
+            if row is None:
+                raise unknown_job(job)
+            if row["state"] not in _WAITING:
+                remedy = "only what waits or is paused has a place in the queue"
+                raise JobStateError(f"the job {job} is {row['state']}", remedy)
+            priority, place = (where, row["place"]) if isinstance(where, int) else moved(db, job, where)
+            sql = "UPDATE jobs SET priority = ?, place = ?, changed_s = ? WHERE id = ?"
+            db.execute(sql, (priority, place, time.time(), job))
 
     def _ask(
         self,
