@@ -18,6 +18,9 @@ from mapreel.ui.state.observable import Observable, Property
 from mapreel.ui.state.shot import Layer, ShotKind
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mapreel.core.contract.client import ServiceClient
     from mapreel.core.contract.draft import DraftFrame
     from mapreel.core.contract.errors import MapreelError
@@ -114,7 +117,7 @@ class Drafts(Observable):
             self.rank = 0
             return
         assert self._shot is not None
-        self.rank = self._frames.quality(self._shot, Layer.DRAFT, wish.request.frame)
+        self.rank = self._frames.quality(self._shot, Layer.DRAFT, wish.request.frame) or 0
         if self.rank == 0:
             self._send(LOOKS[0], wish)
             self._slow.start()
@@ -161,7 +164,7 @@ class Drafts(Observable):
         if wish.version != shot.maps_version or wish.request.model != self.model:
             return  # what was asked since then is on its way
         rank = look.rank if look.quick is False or frame.facts.get("quick") else LOOKS[1].rank
-        self._frames.put_bytes(shot, Layer.DRAFT, frame.number, frame.width, frame.height, frame.pixels, quality=rank)
+        self._frames.put(shot, Layer.DRAFT, frame.number, _pixels(frame), quality=rank)
         if wish != self._last:
             return
         self._slow.stop()
@@ -235,3 +238,10 @@ class Drafts(Observable):
             shot.references_changed,
             shot.maps_version_changed,
         )
+
+
+def _pixels(frame: DraftFrame) -> NDArray[np.uint8]:
+    """The picture of an answer [H, W, 3] sRGB; it shares the memory of the answer."""
+    import numpy as np
+
+    return np.frombuffer(frame.pixels, np.uint8).reshape(frame.height, frame.width, 3)

@@ -73,7 +73,7 @@ class Preferences(Observable):
         values = {name: getattr(self, name) for name, _ in properties(type(self))}
         content = {"format": FORMAT, "version": VERSION, "values": values, "kept": self._kept}
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # the service shares it
             write_atomically(self._path, json.dumps(content, indent=1).encode())
         except OSError as exc:
             self.trouble = f"{self._path}: {exc.strerror}"

@@ -11,6 +11,7 @@ from PyQt6.QtCore import QByteArray, Qt, QTimer
 from PyQt6.QtWidgets import QMainWindow, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from mapreel.ui.text import tr
+from mapreel.ui.views.draft_bar import DraftBar
 from mapreel.ui.views.icons import icon
 from mapreel.ui.views.menus import Menus
 from mapreel.ui.views.message_bar import MessageBar
@@ -132,9 +133,12 @@ class MainWindow(QMainWindow):
             setattr(self, name, view)
             layout = place.layout()
             if layout is not None:
-                layout.addWidget(view)
+                layout.addWidget(view, 1)
             else:
                 self.left.addWidget(view)
+        under = self.middle.layout()
+        if under is not None:
+            under.addWidget(DraftBar(self.studio.drafts))
         self.left.setStretchFactor(0, 1)
         if self.tabs.count():
             self.tabs.make(self.tabs.currentIndex())
