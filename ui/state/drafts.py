@@ -96,6 +96,7 @@ class Drafts(Observable):
         self._shot: ShotState | None = None
         self._asked_s = 0.0
         self._last: Wish | None = None
+        self._pending: Wish | None = None
         self._warm: set[str] = set()
         self._refused: Wish | None = None
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
@@ -109,10 +110,13 @@ class Drafts(Observable):
 
     def ask(self, _: object = None) -> None:
         """A first look at the frame under the playhead, when there is none yet."""
+        wish = self._wish(LOOKS[0])
+        if wish is not None and wish == self._pending:
+            return
         self._rest.stop()
         self._slow.stop()
         self.sentence = ""
-        wish = self._wish(LOOKS[0])
+        self._pending = None
         if wish is None or wish == self._refused:
             self.rank = 0
             return
@@ -148,7 +152,7 @@ class Drafts(Observable):
         return Wish(request, shot.maps_version)
 
     def _send(self, look: Step, wish: Wish) -> None:
-        self._asked_s, self._last = time.monotonic(), wish
+        self._asked_s, self._last, self._pending = time.monotonic(), wish, wish
 
         def work(client: ServiceClient) -> DraftFrame:
             return client.draft(wish.request)
@@ -167,6 +171,7 @@ class Drafts(Observable):
         self._frames.put(shot, Layer.DRAFT, frame.number, _pixels(frame), quality=rank)
         if wish != self._last:
             return
+        self._pending = None
         self._slow.stop()
         self.sentence = ""
         self._messages.settle(LANE)
@@ -188,6 +193,7 @@ class Drafts(Observable):
     def _failed(self, wish: Wish, error: MapreelError) -> None:
         if wish != self._last:
             return
+        self._pending = None
         self._slow.stop()
         self.sentence = ""
         if isinstance(error, UsageError):
