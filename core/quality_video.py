@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapreel.core.media.warping import SMALLEST_SEARCH_PX, positions, warp_picture
+from mapreel.core.media.flicker import returns
+from mapreel.core.media.warping import SMALLEST_SEARCH_PX, warp_picture
 
 Pixels = NDArray[np.uint8]  # [H, W, 3] sRGB
 
@@ -28,19 +29,11 @@ class TrueMotion:
 
 
 def true_motion(before: Pixels, now: Pixels) -> TrueMotion:
-    """Dense inverse search both ways (Kroeger et al., ECCV 2016); what the two disagree about counts as hidden.
-
-    The test is that of Sundaram et al. (ECCV 2010): |f + b|² > 0.01 (|f|² + |b|²) + 0.5, with b read where f leads.
+    """Dense inverse search both ways (Kroeger et al., ECCV 2016); what the two disagree about counts as hidden
+    (`flicker.returns`).
     """
     motion, back = _search(now, before), _search(before, now)
-    at = positions(motion)
-    x, y = at[..., 0], at[..., 1]
-    returned = cv2.remap(back, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    error = np.square(motion + returned).sum(axis=2)
-    allowed = 0.01 * (np.square(motion).sum(axis=2) + np.square(returned).sum(axis=2)) + 0.5
-    h, w = motion.shape[:2]
-    inside = (x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)
-    return TrueMotion(motion, inside & (error <= allowed))
+    return TrueMotion(motion, returns(motion, back))
 
 
 def _search(here: Pixels, there: Pixels) -> NDArray[np.float32]:

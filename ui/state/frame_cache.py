@@ -33,7 +33,8 @@ class FrameCache:
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.used_bytes = 0
-        self._frames: OrderedDict[Key, tuple[NDArray[np.generic], int]] = OrderedDict()
+        self._frames: OrderedDict[Key, tuple[NDArray[np.generic], int, int]] = OrderedDict()
+        self._serial = 0
         self._numbers: dict[tuple[Hashable, Hashable], set[int]] = {}
 
     def get(self, key: Key) -> NDArray[Any] | None:
@@ -52,6 +53,11 @@ class FrameCache:
         found = self._frames.get(key)
         return found[1] if found is not None else None
 
+    def serial(self, key: Key) -> int:
+        """A number that these pixels have and no others; 0 where there are none."""
+        found = self._frames.get(key)
+        return found[2] if found is not None else 0
+
     def put(self, key: Key, pixels: NDArray[Any], quality: int = 0) -> bool:
         """Keep pixels; False where better ones are there."""
         old = self._frames.get(key)
@@ -59,7 +65,8 @@ class FrameCache:
             if old[1] > quality:
                 return False
             self.used_bytes -= old[0].nbytes
-        self._frames[key] = (pixels, quality)
+        self._serial += 1
+        self._frames[key] = (pixels, quality, self._serial)
         self._frames.move_to_end(key)
         self.used_bytes += pixels.nbytes
         self._numbers.setdefault(key[:2], set()).add(key[2])
@@ -77,8 +84,7 @@ class FrameCache:
             self._drop((owner, layer, number))
 
     def _drop(self, key: Key) -> None:
-        pixels, _ = self._frames.pop(key)
-        self.used_bytes -= pixels.nbytes
+        self.used_bytes -= self._frames.pop(key)[0].nbytes
         numbers = self._numbers.get(key[:2])
         if numbers is not None:
             numbers.discard(key[2])

@@ -88,6 +88,10 @@ class FrameStore(Observable):
         """Whether the frame is in memory."""
         return (id(shot), layer, number) in self._cache
 
+    def serial(self, shot: ShotState, layer: Layer, number: int) -> int:
+        """A number that the pixels of the frame have, and no others; 0 while there are none."""
+        return self._cache.serial((id(shot), layer, number))
+
     def numbers(self, shot: ShotState, layer: Layer) -> frozenset[int]:
         """Numbers of the frames that are in memory."""
         return self._cache.numbers(id(shot), layer)

@@ -94,7 +94,7 @@ class Playback(Observable):
     @property
     def index(self) -> int:
         """Index of the frame under the playhead among the numbers."""
-        return self._nearest(self.frame)
+        return self.index_of(self.frame)
 
     def ahead(self, count: int) -> tuple[int, ...]:
         """The frame numbers that come next if it plays on as it does (or as it did last), the nearest first."""
@@ -116,6 +116,16 @@ class Playback(Observable):
                 break
             found.append(numbers[place])
         return tuple(found)
+
+    def behind(self, count: int) -> tuple[int, ...]:
+        """The frame under the playhead and those that it has just passed, the newest first."""
+        first, last = self.span()
+        numbers, here = self.numbers, self.index
+        if not first <= here <= last:
+            return numbers[here : here + 1]
+        length = last - first + 1
+        places = (first + (here - step * self.direction - first) % length for step in range(min(count, length)))
+        return tuple(numbers[place] for place in places)
 
     # -- what the artist does ----------------------------------------------------------------------------------------
 
@@ -161,7 +171,7 @@ class Playback(Observable):
     def go(self, number: int) -> None:
         """To the frame nearest to this number; when it plays it plays on from there."""
         if self.numbers:
-            self.frame = self.numbers[self._nearest(number)]
+            self.frame = self.numbers[self.index_of(number)]
             self._restart()
 
     def to_first(self) -> None:
@@ -275,7 +285,8 @@ class Playback(Observable):
         self.frame = self.numbers[place]
         self._restart()
 
-    def _nearest(self, number: int) -> int:
+    def index_of(self, number: int) -> int:
+        """Index of the frame that is nearest to a number."""
         numbers = self.numbers
         place = bisect_left(numbers, number)
         if place == len(numbers):

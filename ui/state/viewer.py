@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the viewer shows of the frame under the playhead, and how."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QTimer, pyqtSignal
+
+from mapreel.ui.state.darkroom import Class, Darkroom, Print, Setting
+from mapreel.ui.state.messages import sentence
+from mapreel.ui.state.observable import Observable, Property
+from mapreel.ui.state.readout import ReadOut, read_out
+from mapreel.ui.state.shot import Layer
+from mapreel.ui.state.viewer_plan import TWO, Mode, Plan, Shown
+
+if TYPE_CHECKING:
+    from mapreel.core.contract.errors import MapreelError
+    from mapreel.ui.state.errands import Errands
+    from mapreel.ui.state.frames import FrameKey, FrameStore
+    from mapreel.ui.state.playback import Playback
+    from mapreel.ui.state.preferences import Preferences
+    from mapreel.ui.state.shot import ShotState
+
+RESTED_MS = 150
+"""After so long without a move the exact colours are worked out, where quick ones were shown."""
+LOOK_AGAIN_MS = 600
+"""Frames that are still being rendered are looked for this often."""
+_AHEAD, _AHEAD_RESTING, _DEVELOPED_AHEAD = 48, 8, 6
+_LATEST = 12  # frames back from the playhead that may still be shown while it plays on
+_AHEAD_SHARE = 3  # of the memory
+DEFAULT_PALETTE = "street"
+
+
+class ViewerState(Observable):
+    """Bound to the playhead: asks for the frames that are needed now and next, and shows each as soon as it is here."""
+
+    mode = Property(Mode.SINGLE)
+    mode_changed = pyqtSignal(object)
+    layers = Property[tuple[Layer, ...]](())
+    """What there is to look at."""
+    layers_changed = pyqtSignal(object)
+    layer_a = Property(Layer.LABELS)
+    layer_a_changed = pyqtSignal(object)
+    layer_b = Property(Layer.LABELS)
+    layer_b_changed = pyqtSignal(object)
+    wipe_at = Property((0.5, 0.5))
+    """A point of the wipe's line, in parts of the picture's width and height."""
+    wipe_at_changed = pyqtSignal(object)
+    wipe_angle = Property(0.0)
+    """Degrees, clockwise; 0: the line stands upright, A left of it."""
+    wipe_angle_changed = pyqtSignal(object)
+    fit = Property(True)
+    """Whether the picture always fills the viewer."""
+    fit_changed = pyqtSignal(object)
+    zoom = Property(1.0)
+    """Screen pixels for a pixel of the picture, while it is not fitted."""
+    zoom_changed = pyqtSignal(object)
+    centre = Property((0.5, 0.5))
+    """The point of the picture in the middle of the viewer, in parts of its width and height."""
+    centre_changed = pyqtSignal(object)
+    target = Property[tuple[int, int] | None](None)
+    """Screen pixels that the picture takes; the viewer's view says so."""
+    target_changed = pyqtSignal(object)
+    scale = Property(1.0)
+    """Screen pixels for a point."""
+    scale_changed = pyqtSignal(object)
+    display = Property("")
+    """Display and view of OpenColorIO; empty: plain sRGB."""
+    display_changed = pyqtSignal(object)
+    view = Property("")
+    view_changed = pyqtSignal(object)
+    displays = Property[tuple[tuple[str, tuple[str, ...]], ...]](())
+    """The displays that can be chosen, and the views of each."""
+    displays_changed = pyqtSignal(object)
+    exposure = Property(0.0)
+    """Stops."""
+    exposure_changed = pyqtSignal(object)
+    gamma = Property(1.0)
+    gamma_changed = pyqtSignal(object)
+    gain = Property(4.0)
+    """What a difference is multiplied with."""
+    gain_changed = pyqtSignal(object)
+    overlay = Property(0.0)
+    """Opacity of the labels over a picture."""
+    overlay_changed = pyqtSignal(object)
+    classes = Property[tuple[Class, ...]](())
+    """Id, name and colour of the classes in the label maps."""
+    classes_changed = pyqtSignal(object)
+    shown = Property[Shown | None](None)
+    shown_changed = pyqtSignal(object)
+    pointer = Property[tuple[int, int] | None](None)
+    """The pixel of the picture under the mouse."""
+    pointer_changed = pyqtSignal(object)
+    read_out = Property[ReadOut | None](None)
+    read_out_changed = pyqtSignal(object)
+
+    def __init__(self, frames: FrameStore, playback: Playback, errands: Errands, preferences: Preferences) -> None:
+        super().__init__()
+        self._frames, self._playback, self._errands, self._preferences = frames, playback, errands, preferences
+        self._darkroom = Darkroom(self)
+        self._shot: ShotState | None = None
+        self._resting = True
+        self._refused = ""
+        self.config = os.environ.get("OCIO") or None
+        self._soon, self._rested, self._again = QTimer(self), QTimer(self), QTimer(self)
+        for timer, wait_ms, act in (
+            (self._soon, 0, self._refresh),
+            (self._rested, RESTED_MS, self._rest),
+            (self._again, LOOK_AGAIN_MS, self._refresh),
+        ):
+            timer.setSingleShot(True)
+            timer.setInterval(wait_ms)
+            timer.timeout.connect(act)
+        self._listen()
+        self._take(playback.shot)
+
+    def _listen(self) -> None:
+        for name in ("mode", "layer_a", "layer_b", "target", "scale", "display", "view", "exposure", "gamma", "gain"):
+            getattr(self, f"{name}_changed").connect(self._change)
+        for signal in (self.overlay_changed, self.classes_changed, self._preferences.patterns_changed):
+            signal.connect(self._change)
+        self._playback.frame_changed.connect(self._move)
+        self._playback.playing_changed.connect(self._change)
+        self._playback.shot_changed.connect(self._take)
+        self._frames.came.connect(self._heard)
+        self._frames.failed.connect(self._heard)
+        self._frames.forgotten.connect(self._heard)
+        self._darkroom.came.connect(self._developed)
+        self._darkroom.failed.connect(self._not_developed)
+        self.pointer_changed.connect(self._read_out)
+        for name in ("display", "view"):
+            getattr(self, f"{name}_changed").connect(self._remember)
+
+    # -- what the artist does ------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Find out which displays there are; the last choice counts again."""
+        from mapreel.ui.state.viewer_colours import known_displays
+
+        self._errands.ask(partial(known_displays, self.config), self._know_displays, lane="viewer")
+
+    def swap(self) -> None:
+        """A becomes B and B becomes A."""
+        self.layer_a, self.layer_b = self.layer_b, self.layer_a
+
+    def choose_view(self, display: str, view: str) -> None:
+        """Look through a view of a display; both empty: plain sRGB."""
+        self._refused = ""
+        self.display, self.view = display, view
+
+    def next_layer(self, step: int = 1) -> None:
+        """Look at the next of the layers."""
+        if self.layers:
+            place = self.layers.index(self.layer_a) if self.layer_a in self.layers else -1
+            self.layer_a = self.layers[(place + step) % len(self.layers)]
+
+    def plan(self) -> Plan | None:
+        """How a number is shown now; None while no shot is open."""
+        if self._shot is None:
+            return None
+        setting = Setting(
+            display=self.display if not self._refused else "",
+            view=self.view if not self._refused else "",
+            exposure=self.exposure,
+            gamma=self.gamma,
+            config=self.config,
+            gain=self.gain,
+            overlay=self.overlay,
+            patterns=self._preferences.patterns,
+            scale=self.scale,
+            classes=self.classes,
+        )
+        exact = self._resting and not self._playback.playing
+        return Plan(self._shot, self.mode, self.layer_a, self.layer_b, setting, self.target, exact)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._darkroom.close()
+
+    # -- the shot and its layers ---------------------------------------------------------------------------------------
+
+    def _take(self, shot: ShotState | None) -> None:
+        if self._shot is not None:
+            for name in ("labels", "instances", "motion", "truth", "result", "archive", "palette"):
+                getattr(self._shot, f"{name}_changed").disconnect(self._relayer)
+        self._shot = shot
+        self.shown = None
+        if shot is None:
+            self.layers = ()
+            return
+        for name in ("labels", "instances", "motion", "truth", "result", "archive", "palette"):
+            getattr(shot, f"{name}_changed").connect(self._relayer)
+        self._result = shot.result
+        self._find_layers()
+        best = [layer for layer in (Layer.RESULT, Layer.ARCHIVE, Layer.LABELS, Layer.TRUTH) if layer in self.layers]
+        self.layer_a = best[0] if best else Layer.LABELS
+        others = [layer for layer in (Layer.TRUTH, Layer.LABELS) if layer in self.layers and layer is not self.layer_a]
+        self.layer_b = others[0] if others else self.layer_a
+        self._load_palette()
+        self._change()
+
+    def _relayer(self, _: object = None) -> None:
+        """A source of the shot has changed; a new take is looked at."""
+        assert self._shot is not None
+        self._find_layers()
+        if self._shot.result and self._shot.result != self._result:
+            self.layer_a = Layer.RESULT
+        self._result = self._shot.result
+        if self.layer_a not in self.layers and self.layers:
+            self.layer_a = self.layers[0]
+        self._load_palette()
+        self._change()
+
+    def _find_layers(self) -> None:
+        assert self._shot is not None
+        drafts = (Layer.DRAFT,) if self._shot.labels else ()
+        order = (Layer.LABELS, *drafts, Layer.RESULT, Layer.TRUTH, Layer.ARCHIVE, Layer.INSTANCES, Layer.MOTION)
+        there = (*self._shot.layers(), *drafts)
+        self.layers = tuple(layer for layer in order if layer in there)
+
+    def _load_palette(self) -> None:
+        from mapreel.ui.state.viewer_colours import classes_of
+
+        shot = self._shot
+        wanted = (shot.palette if shot is not None else "") or DEFAULT_PALETTE
+        self._errands.ask(partial(classes_of, wanted), self._know_classes, lane="viewer palette", newest=True)
+
+    def _know_classes(self, classes: tuple[Class, ...]) -> None:
+        self.classes = classes
+
+    def _know_displays(self, displays: tuple[tuple[str, tuple[str, ...]], ...]) -> None:
+        self.displays = displays
+        kept = self._preferences.kept("viewer", {})
+        display, view = kept.get("display", ""), kept.get("view", "")
+        if view in dict(displays).get(display, ()):
+            self.choose_view(display, view)
+
+    def _remember(self, _: object = None) -> None:
+        self._preferences.keep("viewer", {"display": self.display, "view": self.view})
+
+    # -- from the playhead to the screen -------------------------------------------------------------------------------
+
+    def _change(self, _: object = None) -> None:
+        """Something else is wanted; all that changes in one go is asked for once."""
+        if not self._soon.isActive():
+            self._soon.start()
+
+    def _move(self, _: object = None) -> None:
+        self._resting = False
+        self._rested.start()
+        self._refresh()
+
+    def _rest(self) -> None:
+        self._resting = True
+        self._change()
+
+    def _heard(self, shot: object, *_: object) -> None:
+        if shot is self._shot:
+            self._change()
+
+    def _refresh(self) -> None:
+        """Ask for what is needed now and next, and show what is here."""
+        plan = self.plan()
+        if plan is None:
+            self._frames.want(())
+            return
+        ahead = self._ahead()
+        wanted: list[FrameKey] = []
+        for number in (self._playback.frame, *ahead):
+            wanted += plan.needs(number, self._before(number))
+        wanted += self._read_layers()
+        self._frames.want(wanted)
+        prints: list[Print] = []
+        for number in (self._playback.frame, *ahead[:_DEVELOPED_AHEAD]):
+            prints += [one for one in plan.prints(number, self._before(number), self._frames) if one is not None]
+        self._darkroom.want(prints)
+        self._show(plan)
+        self._read_out()
+
+    def _ahead(self) -> tuple[int, ...]:
+        """Numbers that come next, as many as a part of the memory holds."""
+        if self._shot is None:
+            return ()
+        width, height = self._shot.size
+        room = self._frames.limit_bytes // _AHEAD_SHARE // max(1, 3 * width * height * (2 if self.mode in TWO else 1))
+        most = _AHEAD if self._playback.playing else _AHEAD_RESTING
+        return self._playback.ahead(max(1, min(most, room)))
+
+    def _before(self, number: int) -> int | None:
+        """The frame before, for flicker."""
+        if self.mode is not Mode.FLICKER:
+            return None
+        numbers = self._playback.numbers
+        place = self._playback.index_of(number) - 1
+        return numbers[place] if place >= 0 else None
+
+    def _show(self, plan: Plan) -> None:
+        number = self._playback.frame
+        found = self._made(plan, number)
+        if found is None and self._playback.playing:
+            found = self._latest(plan)
+        if found is None and not self._playback.playing:
+            found = self._lacking(plan, number)
+        if found is not None:
+            if self.shown is None or not self.shown.same(found):
+                self.shown = found
+            if all(found.panes):
+                self._playback.count_shown(found.number)
+
+    def _made(self, plan: Plan, number: int) -> Shown | None:
+        """A number with all its panes."""
+        prints = plan.prints(number, self._before(number), self._frames)
+        panes = [self._darkroom.get(one) for one in prints if one is not None]
+        if len(panes) < len(prints) or any(pane is None for pane in panes):
+            return None
+        return Shown(number, plan.mode, plan.panes(), tuple(panes))
+
+    def _latest(self, plan: Plan) -> Shown | None:
+        """While it plays: the newest frame that has come since the one that is shown."""
+        for number in self._playback.behind(_LATEST):
+            if self.shown is not None and number == self.shown.number:
+                return None
+            found = self._made(plan, number)
+            if found is not None:
+                return found
+        return None
+
+    def _lacking(self, plan: Plan, number: int) -> Shown | None:
+        """A number of which a pane will not come: the others, and why. None: it is still on its way."""
+        prints = plan.prints(number, self._before(number), self._frames)
+        panes, notes, lacks = [], [], False
+        for layer, one in zip(plan.panes(), prints, strict=True):
+            made = self._darkroom.get(one) if one is not None else None
+            why = self._why(plan, number) if one is None else None
+            if made is None and why is None and one is None and layer is not Layer.DRAFT:
+                return None
+            lacks = lacks or (one is None)
+            panes.append(made)
+            notes.append(why or "")
+        if not lacks:
+            return None
+        self._again.start()
+        return Shown(number, plan.mode, plan.panes(), tuple(panes), tuple(notes))
+
+    def _why(self, plan: Plan, number: int) -> str | None:
+        """Why a print of this number cannot be made: the first sentence about a frame that it needs."""
+        reasons = [self._frames.why(*key) for key in plan.needs(number, self._before(number))]
+        told = [reason for reason in reasons if reason is not None]
+        return next((reason for reason in told if reason), told[0]) if told else None
+
+    def _developed(self, _: Print) -> None:
+        plan = self.plan()
+        if plan is not None:
+            self._show(plan)
+
+    def _not_developed(self, _: Print, error: MapreelError) -> None:
+        """A view that cannot be shown: plain sRGB, and why."""
+        self._refused = sentence(error.what)
+        self._change()
+
+    # -- what lies under the mouse -------------------------------------------------------------------------------------
+
+    def _read_layers(self) -> list[FrameKey]:
+        """Maps that are read for the mouse alone, while nothing plays."""
+        if self._shot is None or self.pointer is None or self._playback.playing:
+            return []
+        sources = ((Layer.LABELS, self._shot.labels), (Layer.INSTANCES, self._shot.instances))
+        return [(self._shot, layer, self._playback.frame) for layer, source in sources if source]
+
+    def _read_out(self, _: object = None) -> None:
+        if self._shot is None or self.pointer is None:
+            self.read_out = None
+            return
+        missing = [key for key in self._read_layers() if not self._frames.has(*key) and self._frames.why(*key) is None]
+        if missing and self.sender() is self:
+            self._change()
+        shown = (self.layer_a, self.layer_b) if self.mode in TWO else (self.layer_a,)
+        number = self.shown.number if self.shown is not None else self._playback.frame
+        self.read_out = read_out(self._frames, self._shot, number, self.pointer, shown, self.classes)
