@@ -69,8 +69,10 @@ class Catalogue(QTranslator):
 
     def translate(self, context: str | None, text: str | None, _hint: str | None = None, _n: int = -1) -> str:
         if context != CONTEXT or text is None:
-            return ""
-        return pseudo(text) if self._language == PSEUDO else self._texts.get(text, "")
+            return None  # type: ignore[return-value]  # not "": Qt would take that for the translation
+        if self._language == PSEUDO:
+            return pseudo(text)
+        return self._texts.get(text)  # type: ignore[return-value]
 
 
 def speak(app: QCoreApplication, language: str | None = None) -> str:
