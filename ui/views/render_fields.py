@@ -199,6 +199,7 @@ class RangeFields(QWidget):
         self.kind, self.handles, self.own = QComboBox(), QSpinBox(), QLineEdit()
         self.told, self.problem = modest(faded()), Problem()
         narrow(self.kind)
+        self.kind.setMinimumContentsLength(2)
         describe(self.kind, tr("Which frames are rendered"))
         describe(self.handles, tr("Frames before and after the cut range"))
         describe(self.own, tr("Frame numbers such as 1001-1100x2,1200"))
