@@ -23,6 +23,7 @@ from mapreel.ui.state.render_form import RenderForm
 from mapreel.ui.state.render_presets import RenderPresets
 from mapreel.ui.state.shots import Shots
 from mapreel.ui.state.takes import Takes
+from mapreel.ui.state.viewer import ViewerState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +48,7 @@ class Studio(QObject):
         self.frames = FrameStore(self.bridge)
         self.shots.open_changed.connect(self.frames.keep_only)
         self.playback = Playback(self.shots)
+        self.viewer = ViewerState(self.frames, self.playback, self.errands, self.preferences)
         self.drafts = Drafts(self.bridge, self.shots, self.playback, self.frames, self.preferences, self.messages)
         self.takes = Takes(self.jobs, self.shots)
         self.hosts = Hosts(self.bridge, self.shots, host_session)
@@ -69,6 +71,7 @@ class Studio(QObject):
         """End every thread; jobs go on in the service."""
         self.preferences.save()
         self.bridge.close()
+        self.viewer.close()
         self.frames.close()
         self.errands.close()
 
