@@ -49,7 +49,8 @@ class ShotsView(QWidget):
         self.list = QListWidget()
         self.list.setFrameShape(QListWidget.Shape.NoFrame)
         self.list.setAccessibleName(tr("Open shots"))
-        self.list.setSpacing(2)
+        self.list.setSpacing(1)
+        self.list.setObjectName("cards")
         self.list.currentRowChanged.connect(self._choose)
         self._empty = faded(tr("Drop a folder, a sequence, a movie, a .nirv archive or an .otio edit here."))
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -73,6 +74,7 @@ class ShotsView(QWidget):
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()
+        top.setSpacing(0)
         top.addWidget(heading(tr("Shots")), 1)
         for button in (self.open_button, self.file_button, self.recent_button, self.doctor_button, self.close_button):
             top.addWidget(button)

@@ -83,6 +83,9 @@ QPushButton#primary {{
 QPushButton#primary:hover {{ background: {accent_up}; }}
 QPushButton#primary:focus {{ border-color: {text}; }}
 QPushButton#primary:disabled {{ background: {hover}; color: {faded}; border-color: {hover}; }}
+QListView#cards::item {{ border-left: 3px solid transparent; }}
+QListView#cards::item:hover {{ background: {window}; }}
+QListView#cards::item:selected {{ background: {hover}; border-left-color: {accent}; }}
 QLabel#faded {{ color: {faded}; }}
 QLabel#heading {{ font-weight: 600; }}
 QFrame#card {{ border: 1px solid {line}; border-radius: 6px; }}
