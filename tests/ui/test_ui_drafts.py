@@ -37,6 +37,19 @@ def test_the_frame_under_the_playhead_is_drafted_and_refined(drafting, qtbot):
     qtbot.waitUntil(lambda: drafts.rank == 3, timeout=LIMIT_MS)
 
 
+def test_the_first_draft_is_looked_at_and_none_that_nobody_sees_is_asked_for(drafting, qtbot):
+    viewer, drafts = drafting.viewer, drafting.drafts
+    assert viewer.layer_a is Layer.LABELS
+    qtbot.waitUntil(lambda: viewer.layer_a is Layer.DRAFT, timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: drafts.rank == 3, timeout=LIMIT_MS)
+    viewer.layer_a = Layer.LABELS
+    assert not drafts.watched
+    drafting.playback.go(1005)
+    assert drafts.rank == 0
+    viewer.layer_a = Layer.DRAFT
+    qtbot.waitUntil(lambda: drafts.rank >= 1, timeout=LIMIT_MS)
+
+
 def test_a_better_draft_is_never_replaced_by_a_worse_one(drafting, qtbot):
     shot = drafting.shots.current
     qtbot.waitUntil(lambda: drafting.drafts.rank == 3, timeout=LIMIT_MS)

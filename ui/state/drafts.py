@@ -68,6 +68,9 @@ class Drafts(Observable):
 
     enabled = Property(True)
     enabled_changed = pyqtSignal(object)
+    watched = Property(True)
+    """Whether anybody looks at drafts now."""
+    watched_changed = pyqtSignal(object)
     model = Property("street")
     """Name or folder of the model."""
     model_changed = pyqtSignal(object)
@@ -104,7 +107,14 @@ class Drafts(Observable):
         self._slow = QTimer(self, singleShot=True, interval=SLOW_MS)
         self._slow.timeout.connect(self._say_why)
         shots.current_changed.connect(self._follow)
-        for signal in (playback.frame_changed, self.enabled_changed, self.model_changed, bridge.state_changed):
+        for signal in (
+            playback.frame_changed,
+            playback.playing_changed,
+            self.enabled_changed,
+            self.watched_changed,
+            self.model_changed,
+            bridge.state_changed,
+        ):
             signal.connect(self.ask)
         self._follow(shots.current)
 
@@ -131,7 +141,13 @@ class Drafts(Observable):
     def _wish(self, look: Step) -> Wish | None:
         """What to ask for now; None where there is nothing to draft."""
         shot = self._shot
-        if not self.enabled or shot is None or shot.kind is not ShotKind.MAPS or not shot.labels or not self.model:
+        if (
+            not (self.enabled and self.watched)
+            or shot is None
+            or shot.kind is not ShotKind.MAPS
+            or not shot.labels
+            or not self.model
+        ):
             return None
         try:
             request = DraftRequest(

@@ -9,6 +9,7 @@ from PyQt6.QtCore import QObject
 
 from mapreel.core.contract.state_folder import state_folder
 from mapreel.ui.state.bridge import ServiceBridge
+from mapreel.ui.state.draft_watch import DraftWatch
 from mapreel.ui.state.drafts import Drafts
 from mapreel.ui.state.errands import Errands
 from mapreel.ui.state.frames import FrameStore
@@ -50,6 +51,7 @@ class Studio(QObject):
         self.playback = Playback(self.shots)
         self.viewer = ViewerState(self.frames, self.playback, self.errands, self.preferences)
         self.drafts = Drafts(self.bridge, self.shots, self.playback, self.frames, self.preferences, self.messages)
+        self.draft_watch = DraftWatch(self.drafts, self.viewer, self.playback)
         self.takes = Takes(self.jobs, self.shots)
         self.hosts = Hosts(self.bridge, self.shots, host_session)
         self.models = Models(self.errands, self.preferences, self.messages)
