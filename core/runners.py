@@ -10,6 +10,7 @@ from mapreel.core.contract.requests import (
     DecodeRequest,
     EncodeRequest,
     InspectRequest,
+    PeekRequest,
     RenderRequest,
     RepairRequest,
     Request,
@@ -19,9 +20,11 @@ from mapreel.core.contract.requests import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
     from mapreel.core.contract.progress import JobContext
     from mapreel.core.contract.strict_json import JSON
+    from mapreel.core.nirvana.peek import ArchiveWindow
     from mapreel.core.vid2vid.draft import DraftStudio
 
 
@@ -83,8 +86,31 @@ def _train(request: TrainRequest, take: Path, context: JobContext) -> dict[str, 
     )
 
 
-def open_drafts() -> DraftStudio:
-    """What renders drafts one after the other in this process; it keeps model, maps and pictures for the next one."""
-    from mapreel.core.vid2vid.draft import DraftStudio
+class Screen:
+    """Draws one picture after the other for a viewer; what was loaded for one stays for the next.
 
-    return DraftStudio()
+    A peek into an archive loads nothing of the renderer, a draft nothing of the codec.
+    """
+
+    def __init__(self) -> None:
+        self._studio: DraftStudio | None = None
+        self._window: ArchiveWindow | None = None
+
+    def draft(self, request: Request) -> tuple[dict[str, Any], bytes]:
+        """Facts (number, width, height, seconds …) and RGB8 pixels. Raises MapreelError."""
+        if isinstance(request, PeekRequest):
+            if self._window is None:
+                from mapreel.core.nirvana.peek import ArchiveWindow
+
+                self._window = ArchiveWindow()
+            return self._window.peek(request)
+        if self._studio is None:
+            from mapreel.core.vid2vid.draft import DraftStudio
+
+            self._studio = DraftStudio()
+        return self._studio.draft(request)
+
+
+def open_drafts() -> Screen:
+    """What draws drafts and peeks one after the other in this process."""
+    return Screen()

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mapreel.core.contract.host_session import HostAnswer, HostCommand, HostFacts
-    from mapreel.core.contract.requests import DraftRequest, Request
+    from mapreel.core.contract.requests import DraftRequest, PeekRequest, Request
 
 DRAFT_TIMEOUT_S = 300.0  # the service itself gives up earlier and says why
 _JOB = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -61,7 +61,7 @@ class ServiceClient:
         self._connection = ServiceConnection(
             state_folder(state), starts=start, start_timeout_s=start_timeout_s, arguments=arguments, python=python
         )
-        self._session = DraftSession()
+        self._session, self._peeks = DraftSession(), DraftSession()
 
     def __enter__(self) -> ServiceClient:
         return self
@@ -104,7 +104,23 @@ class ServiceClient:
         session: shared by several clients of one viewer; this client's own by default. Raises the sentence of what is
         wrong with the input, DraftSupersededError when a newer draft of the session took its place, DraftFailedError.
         """
-        session = session or self._session
+        return self._frame(request, session or self._session)
+
+    def peek(self, request: PeekRequest, *, session: DraftSession | None = None) -> DraftFrame:
+        """One frame of an archive now, as sRGB pixels in memory; or with `frame=None` what the archive holds.
+
+        The facts of a frame: number, width, height, seconds, and opening_seconds, 0 where the archive was open. The
+        facts of an archive in `facts["archive"]`: frames (a range as `FrameRange.parse` reads it), count, width,
+        height, fps, pixel_aspect, profile, colour_space, depth, alpha, groups as [first frame number, frames, bytes,
+        whether it stands alone], label_maps, instance_maps, faults, file_bytes, bits_per_pixel and what else
+        `mapreel archive info --json` tells. Archives keep no PSNR; the result of the encode job does.
+        session: as for `draft`; this client's own for peeks by default, and what an archive holds waits in no session.
+        Raises ArchiveError, InputError (a frame that it does not hold), UsageError (a region outside of it),
+        DraftSupersededError, DraftFailedError.
+        """
+        return self._frame(request, session or (DraftSession() if request.frame is None else self._peeks))
+
+    def _frame(self, request: DraftRequest | PeekRequest, session: DraftSession) -> DraftFrame:
         question = DraftQuestion(session.name, session.next_serial(), request)
         facts, pixels = self._connection.ask_bytes(
             DRAFT_PATH, question.to_json(), header=FACTS_HEADER, timeout_s=DRAFT_TIMEOUT_S, limit=MAX_PIXEL_BYTES

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drafts between client and service: one question as JSON, one answer as raw pixels, and which of them is the newest.
 
-The facts of an answer stand in one header of the HTTP answer, the pixels are its body: no text, no base64.
+Frames of a render (DraftRequest) or of an archive (PeekRequest). The facts of an answer stand in one header of the
+HTTP answer, the pixels are its body: no text, no base64.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mapreel.core.contract.errors import DraftSupersededError, ServiceError, UsageError
-from mapreel.core.contract.requests import DraftRequest, request_from_json
+from mapreel.core.contract.requests import DraftRequest, PeekRequest, request_from_json
 
 DRAFT_PATH = "/v1/drafts"
 FACTS_HEADER = "X-Mapreel-Draft"
@@ -29,7 +30,8 @@ _SESSION = re.compile(r"[0-9a-zA-Z_-]{8,64}")
 class DraftFrame:
     """One drafted frame. `pixels`: RGB, 8 bit sRGB, rows from the top, height x width x 3 bytes.
 
-    seconds: that the compute process worked on it. facts: what more it told (`is_key`, `loading_seconds` …).
+    seconds: that the compute process worked on it. facts: what more it told (`is_key`, `loading_seconds` …); of a peek
+    without a frame `archive`, with width, height and pixels 0, 0 and none.
     """
 
     number: int
@@ -46,7 +48,7 @@ class DraftQuestion:
 
     session: str
     serial: int
-    request: DraftRequest
+    request: DraftRequest | PeekRequest
 
     def to_json(self) -> dict[str, Any]:
         return {"session": self.session, "serial": self.serial, "request": self.request.to_json()}
@@ -62,7 +64,7 @@ def question_from_json(data: object) -> DraftQuestion:
     if not isinstance(serial, int) or isinstance(serial, bool) or not 0 <= serial <= MAX_SERIAL:
         raise UsageError("the serial of the draft is no whole number", "count up from 0")
     request = request_from_json(data["request"])
-    if not isinstance(request, DraftRequest):
+    if not isinstance(request, (DraftRequest, PeekRequest)):
         raise UsageError(f"a {request.kind} request is no draft", "submit it as a job")
     return DraftQuestion(session, serial, request)
 
@@ -78,6 +80,8 @@ def frame_from_answer(facts: object, pixels: bytes) -> DraftFrame:
         if not isinstance(facts, dict):
             raise TypeError
         width, height = int(facts["width"]), int(facts["height"])
+        if (width, height) == (0, 0) and isinstance(told := json.loads(pixels), dict):
+            return DraftFrame(int(facts["number"]), 0, 0, b"", float(facts["seconds"]), {**facts, "archive": told})
         frame = DraftFrame(int(facts["number"]), width, height, pixels, float(facts["seconds"]), facts)
     except (KeyError, TypeError, ValueError) as exc:
         raise ServiceError("the answer of the service is no drafted frame", "look at its log") from exc

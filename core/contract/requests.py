@@ -317,11 +317,27 @@ class DecodeRequest(PictureRequest):
     def _check(self) -> None:
         _check_frames(self.frames)
         self._check_pictures()
-        _need(self.scale in (1, 2, 4, 8), f"the scale is 1/{self.scale}", "use 1, 1/2, 1/4 or 1/8")
-        if self.region is not None:
-            x, y, width, height = self.region
-            sound = min(x, y) >= 0 and min(width, height) >= 1 and max(self.region) < 10**9
-            _need(sound, f"the region is {self.region}", "give X,Y,WIDTH,HEIGHT in pixels")
+        _check_window(self.region, self.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeekRequest(Request):
+    """One frame of a neural archive as a picture for the screen, at once; no take, no job.
+
+    frame: a frame number; None asks what the archive holds, without a picture. region, scale: as in DecodeRequest.
+    """
+
+    kind: ClassVar[str] = "peek"
+    path_fields: ClassVar[tuple[str, ...]] = ("archive",)
+    archive: str
+    frame: int | None = None
+    scale: int = 1
+    region: tuple[int, int, int, int] | None = None
+
+    def _check(self) -> None:
+        near = self.frame is None or abs(self.frame) <= 10**9
+        _need(near, f"the frame number is {self.frame}", "give one of at most nine digits")
+        _check_window(self.region, self.scale)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -414,6 +430,7 @@ KINDS: dict[str, type[Request]] = {
         DraftRequest,
         EncodeRequest,
         DecodeRequest,
+        PeekRequest,
         VerifyRequest,
         InspectRequest,
         RepairRequest,
@@ -425,6 +442,14 @@ KINDS: dict[str, type[Request]] = {
 def _check_frames(frames: str | None) -> None:
     if frames is not None:
         FrameRange.parse(frames)
+
+
+def _check_window(region: tuple[int, int, int, int] | None, scale: int) -> None:
+    _need(scale in (1, 2, 4, 8), f"the scale is 1/{scale}", "use 1, 1/2, 1/4 or 1/8")
+    if region is not None:
+        x, y, width, height = region
+        sound = min(x, y) >= 0 and min(width, height) >= 1 and max(region) < 10**9
+        _need(sound, f"the region is {region}", "give X,Y,WIDTH,HEIGHT in pixels")
 
 
 def _check_space(space: str | None) -> None:
