@@ -22,6 +22,7 @@ from mapreel.core.contract.errors import MapreelError, ServiceUnreachableError
 from mapreel.core.contract.state_folder import StateFolder, state_folder
 from mapreel.core.contract.versions import installed_version
 from mapreel.core.machine import memory_bytes
+from mapreel.core.screen import check_screen
 
 GOOD, NOTE, BAD = "good", "note", "bad"
 LEAST_MEMORY = 3 << 30  # a render of 512 x 256 px takes half a gigabyte, a training two
@@ -285,6 +286,8 @@ def _panel(name: str) -> Finding:
         said = f"the panel's window cannot be made: {answer}"
         remedy = f"install what brings {lacks[0]}" if lacks else "run `python3 install.py` again"
         return Finding(name, NOTE, said, f"{remedy}; the command line works without")
+    if os.environ.get("DISPLAY"):
+        check_screen()
     return Finding(name, GOOD, f"Qt {answer['qt']}, languages {', '.join(answer['languages'])}")
 
 

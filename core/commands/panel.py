@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mapreel.core.contract.errors import UsageError
+from mapreel.core.screen import check_screen
 
 
 def panel(
@@ -22,11 +21,8 @@ def panel(
 ) -> None:
     """Open the window to import, look, render, train and archive."""
     if importlib.util.find_spec("PyQt6") is None:
-        raise UsageError("the panel's libraries are not installed here", "run install.py again")
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or os.environ.get("QT_QPA_PLATFORM")
-    ):
-        raise UsageError("there is no screen to show the panel on", "run it in a desktop session")
+        raise UsageError("the panel's libraries are not installed here", "run `python3 install.py` again")
+    check_screen()
     from mapreel.ui.app import run
 
     code = run([_absolute(path) for path in shots or []], host_session=host_session, scheme=scheme, language=language)
