@@ -65,7 +65,7 @@ class Frame:
 @dataclass(frozen=True)
 class Print:
     """What is wanted: of which frames (for flicker: now, before, and then maps of now and before), how, in which size
-    at most (screen pixels), and whether to the last bit or quickly."""
+    (screen pixels; None: its own), and whether to the last bit or quickly."""
 
     kind: Kind
     number: int
@@ -146,9 +146,7 @@ def develop(wanted: Print) -> Developed:
         picture, measure = viewing.difference(first, second, wanted.setting.gain)
     else:
         picture = _picture(wanted)
-    h, w = picture.shape[:2]
-    reduced = wanted.size if wanted.size is not None and wanted.size[0] < w and wanted.size[1] < h else None
-    pixels = viewing.for_screen(picture, reduced)
+    pixels = viewing.for_screen(picture, wanted.size)
     h, w = pixels.shape[:2]
     image = QImage(pixels.data, w, h, 4 * w, QImage.Format.Format_RGB32)  # type: ignore[call-overload]
     return Developed(wanted.number, image, pixels, measure)

@@ -91,6 +91,9 @@ class ViewerState(Observable):
     classes_changed = pyqtSignal(object)
     shown = Property[Shown | None](None)
     shown_changed = pyqtSignal(object)
+    trouble = Property("")
+    """Why the chosen view cannot be shown; plain sRGB is, meanwhile."""
+    trouble_changed = pyqtSignal(object)
     pointer = Property[tuple[int, int] | None](None)
     """The pixel of the picture under the mouse."""
     pointer_changed = pyqtSignal(object)
@@ -103,7 +106,6 @@ class ViewerState(Observable):
         self._darkroom = Darkroom(self)
         self._shot: ShotState | None = None
         self._resting = True
-        self._refused = ""
         self.config = os.environ.get("OCIO") or None
         self._soon, self._rested, self._again = QTimer(self), QTimer(self), QTimer(self)
         for timer, wait_ms, act in (
@@ -148,7 +150,7 @@ class ViewerState(Observable):
 
     def choose_view(self, display: str, view: str) -> None:
         """Look through a view of a display; both empty: plain sRGB."""
-        self._refused = ""
+        self.trouble = ""
         self.display, self.view = display, view
 
     def next_layer(self, step: int = 1) -> None:
@@ -157,13 +159,24 @@ class ViewerState(Observable):
             place = self.layers.index(self.layer_a) if self.layer_a in self.layers else -1
             self.layer_a = self.layers[(place + step) % len(self.layers)]
 
+    @property
+    def two(self) -> bool:
+        """Whether B is looked at as well."""
+        return self.mode in TWO
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture in pixels."""
+        size = self._shot.size if self._shot is not None else (0, 0)
+        return size if all(size) else (16, 9)
+
     def plan(self) -> Plan | None:
         """How a number is shown now; None while no shot is open."""
         if self._shot is None:
             return None
         setting = Setting(
-            display=self.display if not self._refused else "",
-            view=self.view if not self._refused else "",
+            display=self.display if not self.trouble else "",
+            view=self.view if not self.trouble else "",
             exposure=self.exposure,
             gamma=self.gamma,
             config=self.config,
@@ -358,7 +371,7 @@ class ViewerState(Observable):
 
     def _not_developed(self, _: Print, error: MapreelError) -> None:
         """A view that cannot be shown: plain sRGB, and why."""
-        self._refused = sentence(error.what)
+        self.trouble = sentence(error.what)
         self._change()
 
     # -- what lies under the mouse -------------------------------------------------------------------------------------
