@@ -27,6 +27,7 @@ from mapreel.core.contract.draft import (
     frame_from_answer,
 )
 from mapreel.core.contract.errors import ServiceStoppingError, ServiceUnreachableError, UnknownJobError
+from mapreel.core.contract.estimate import ESTIMATE_PATH, Estimate
 from mapreel.core.contract.host_session import HOSTS_PATH, WAIT_S, HostView, command_from_json, view_from_json
 from mapreel.core.contract.job_view import JobChanges, JobEvent, JobView
 from mapreel.core.contract.jobs import JobState, Move
@@ -72,6 +73,10 @@ class ServiceClient:
     def close(self) -> None:
         """Let the connection go."""
         self._connection.close()
+
+    def end(self) -> None:
+        """From any thread: end what waits for an answer, with ServiceUnreachableError, and ask nothing more."""
+        self._connection.end()
 
     def submit(self, request: Request, *, priority: int = 0) -> JobView:
         """Put a request into the queue; the view names the take that was claimed for it."""
@@ -128,6 +133,14 @@ class ServiceClient:
         frame = frame_from_answer(facts, pixels)
         session.accept(question.serial)
         return frame
+
+    def estimate(self, request: Request) -> Estimate:
+        """What a job would take, by what such jobs took here before; None where none has finished. Queues nothing.
+
+        Raises UsageError for a request that the queue would refuse; one whose files are not there has no frames.
+        """
+        body = {"request": request.to_json()}
+        return Estimate.from_json(self._connection.ask("POST", ESTIMATE_PATH, body))
 
     def hosts(self) -> tuple[HostView, ...]:
         """Which hosts are open, the one heard of last first."""

@@ -63,7 +63,7 @@ def run_decode(request: DecodeRequest, take: Path, ctx: JobContext) -> dict[str,
         size = decode.size
     pixels = len(decode.wanted) * size[0] * size[1]
     result: dict[str, JSON] = {"take": str(take), "frames": len(decode.wanted), "pixels": pixels}
-    result["format"] = decode.words
+    result |= {"width": size[1], "height": size[0], "bytes": decode.bytes, "format": decode.words}
     if decode.remarks:
         result["notes"] = list(decode.remarks)
     if request.maps:
@@ -135,8 +135,7 @@ class _Decode:
 
     def _frames(self) -> None:
         self.take.mkdir(parents=True, exist_ok=True)
-        suffix = self.delivery.spec.suffix
-        paths = {number: self.take / f"{frame_name(number, 4)}{suffix}" for number in self.wanted}
+        paths = {number: self._path(number) for number in self.wanted}
         note, story = self.take / SIDECAR, self._story()
         self.written = _refuse_strangers(self.take, story)
         self.archive.expect(number for number, path in paths.items() if not path.exists())
@@ -235,6 +234,15 @@ class _Decode:
         path.parent.mkdir(exist_ok=True)
         write_png(path, ids)
         self.maps += 1
+
+    @property
+    def bytes(self) -> int:
+        """Of the pictures, or the movie, that stand in the take."""
+        paths = [self.take] if is_file_take(self.take) else map(self._path, self.wanted)
+        return sum(path.stat().st_size for path in paths)
+
+    def _path(self, number: int) -> Path:
+        return self.take / f"{frame_name(number, 4)}{self.delivery.spec.suffix}"
 
     @property
     def words(self) -> str:

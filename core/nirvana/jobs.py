@@ -162,6 +162,8 @@ def _measure(path: Path, source: PlateSource, ctx: JobContext) -> dict[str, JSON
             ctx.report(Progress(len(values), total, "check", remaining.update(len(values), total)))
     return {
         "frames": total,
+        "width": info.width,
+        "height": info.height,
         "psnr_db": math.fsum(values) / total,
         "psnr_db_worst_frame": min(values),
         "bits_per_pixel": info.bits_per_pixel,
@@ -207,6 +209,8 @@ def run_verify(request: VerifyRequest, take: Path | None, ctx: JobContext) -> di
         "archive": request.archive,
         "whole": True,
         "frames": len(info.numbers),
+        "width": info.width,
+        "height": info.height,
         "groups": verdict.groups,
         "groups_compared": verdict.groups_compared,
         "seconds": time.monotonic() - started,

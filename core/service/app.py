@@ -30,6 +30,7 @@ from mapreel.core.contract.errors import (
     UnknownJobError,
     UsageError,
 )
+from mapreel.core.contract.estimate import ESTIMATE_PATH
 from mapreel.core.contract.host_session import HOSTS_PATH, WAIT_S, command_from_json
 from mapreel.core.contract.jobs import JobState, Move
 from mapreel.core.contract.paths import inside_roots
@@ -47,6 +48,7 @@ from mapreel.core.contract.requests import (
 from mapreel.core.contract.state_folder import PROTOCOL
 from mapreel.core.contract.strict_json import parse_json
 from mapreel.core.contract.takes import claim_take, is_file_take, release_take, resume_take
+from mapreel.core.service.estimates import NEWEST, estimate
 from mapreel.core.service.event_stream import event_stream, news
 from mapreel.core.service.guard import read_body, refusal
 
@@ -151,6 +153,25 @@ def _undo_take(take: Path | None, request: Request) -> None:
             take.rmdir()
 
 
+def _queueable(service: Service, data: Any) -> Request:
+    """The request, which the queue may take. Raises UsageError."""
+    request = request_from_json(data)
+    if not isinstance(request, _QUEUED):
+        raise UsageError(f"the queue takes no request of the type {request.kind}", "use the command of that name")
+    for name, path in request.paths():
+        if not inside_roots(path, service.settings.roots):
+            raise UsageError(f"the path of {name} lies outside the configured folders", "choose another", file=path)
+    return request
+
+
+def foresee(service: Service, body: Any) -> dict[str, Any]:
+    """What a request would take, by the jobs that have finished. Raises UsageError."""
+    if not isinstance(body, dict) or set(body) != {"request"}:
+        raise UsageError("the body of an estimate has request", "send that")
+    request = _queueable(service, body["request"])
+    return estimate(request, service.queue.finished(request.kind, NEWEST)).to_json()
+
+
 def submit(service: Service, body: Any) -> dict[str, Any]:
     """Check the request, claim its take, store the job. The same key again gives the same job. Raises UsageError."""
     if not isinstance(body, dict) or set(body) - {"key", "request", "priority"}:
@@ -159,12 +180,7 @@ def submit(service: Service, body: Any) -> dict[str, Any]:
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         raise UsageError("the key of the submission is missing or malformed", "send 8 to 64 letters and digits")
     _check_priority(priority)
-    request = request_from_json(body.get("request"))
-    if not isinstance(request, _QUEUED):
-        raise UsageError(f"the queue takes no request of the type {request.kind}", "use the command of that name")
-    for name, path in request.paths():
-        if not inside_roots(path, service.settings.roots):
-            raise UsageError(f"the path of {name} lies outside the configured folders", "choose another", file=path)
+    request = _queueable(service, body.get("request"))
     view = service.queue.show(service.queue.find_key(key) or _store(service, key, request, priority))
     service.poke()  # after the look: the answer says queued, however quick the lane is
     return view
@@ -214,6 +230,14 @@ class Handlers:
             return body
         row = await run_in_threadpool(submit, self._service, parse_json(body))
         return JSONResponse(row, 201)
+
+    async def estimate(self, request: HttpRequest) -> Response:
+        """What a request would take; nothing is queued."""
+        settings = self._service.settings
+        body = await read_body(request, settings.max_body_bytes, settings.body_timeout_s)
+        if isinstance(body, Response):
+            return body
+        return JSONResponse(await run_in_threadpool(foresee, self._service, parse_json(body)))
 
     async def draft(self, request: HttpRequest) -> Response:
         """One drafted frame as raw pixels. Of a session only the newest question is answered with a picture."""
@@ -333,6 +357,7 @@ def make_app(service: Service, lifespan: Lifespan[Starlette]) -> Starlette:
             Route("/v1/hello", handlers.hello, methods=["GET"]),
             Route("/v1/status", handlers.status, methods=["GET"]),
             Route("/v1/jobs", handlers.jobs, methods=["GET", "POST"]),
+            Route(ESTIMATE_PATH, handlers.estimate, methods=["POST"]),
             Route(DRAFT_PATH, handlers.draft, methods=["POST"]),
             Route("/v1/jobs/{job}", handlers.job, methods=["GET"]),
             Route("/v1/jobs/{job}/events", handlers.events, methods=["GET"]),

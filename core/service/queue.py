@@ -85,6 +85,17 @@ class Queue:
         number = rows[-1]["last_event"] if rows else newest
         return number, anew, [_plain(row) for row in rows]
 
+    def finished(self, kind: str, limit: int) -> list[dict[str, Any]]:
+        """The newest finished jobs of a type: request, result, seconds that the attempt took which finished it."""
+        sql = (
+            "SELECT request, result, ended_s - started_s AS seconds FROM jobs JOIN attempts ON attempts.job = jobs.id"
+            " WHERE type = ? AND jobs.state = 'finished' AND attempts.state = 'done'"
+            " ORDER BY jobs.number DESC LIMIT ?"
+        )
+        with self._ledger.reading() as db:
+            rows = db.execute(sql, (kind, limit)).fetchall()
+        return [_plain(row) for row in rows]
+
     def busy(self) -> bool:
         """True while a job waits or runs."""
         with self._ledger.reading() as db:

@@ -44,7 +44,8 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
     its claim folder, and its side-car lies beside it (`x.mp4.json`).
 
     Returns:
-        take, frames, planned, rendered (in this attempt), key_share, seconds, frames_per_second, notes.
+        take, frames, planned, rendered (in this attempt), key_share, seconds, frames_per_second, width, height, bytes
+        (of the frames, or the movie), notes.
 
     Raises:
         UsageError: bad input; nothing is written then.
@@ -67,7 +68,7 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
     result = {"take": str(take), **job.run(), "model": model.name, "model_sha256": model.sha256}
     if is_file_take(take):
         note = _write_movie(files, shot, take, render_delivery(request, model), request.fps, context)
-        result["notes"] = [*result["notes"], *([note] if note else [])]
+        result |= {"notes": [*result["notes"], *([note] if note else [])], "bytes": take.stat().st_size}
         story = json.loads((folder / SIDECAR).read_text(encoding="utf-8"))
         story["written"] = {n: {"from": entry.get("from", {})} for n, entry in story["written"].items()}
         story |= {"movie": {**written(take), "frames": len(shot.planned)}, "result": result}
@@ -122,6 +123,9 @@ class _RenderJob:
             "key_share": keys / total,
             "seconds": seconds,
             "frames_per_second": len(missing) / seconds if missing and seconds > 0 else None,
+            "width": shot.size_px[1],
+            "height": shot.size_px[0],
+            "bytes": sum(self.files.path(number).stat().st_size for number in shot.planned),
             "notes": self.notes,
         }
 

@@ -54,6 +54,8 @@ def test_every_planned_frame_is_there_and_reads(street, render, listener, short_
     for name in NAMES:
         assert read_color(tmp_path / "take" / name).shape == (48, 80, 3)
     assert (result["frames"], result["rendered"], result["planned"]) == (40, 40, "1001-1040")
+    sizes = [path.stat().st_size for path in (tmp_path / "take").glob("*.png")]
+    assert (result["width"], result["height"], result["bytes"]) == (80, 48, sum(sizes))
     assert [p.done for p in heard.heard] == list(range(41))
     assert {p.total for p in heard.heard} == {40}
     assert sorted(p.name for p in (tmp_path / "take").iterdir()) == [*NAMES, "mapreel.json"]
