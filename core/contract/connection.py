@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import secrets
+import socket
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,6 +57,15 @@ class ServiceConnection:
         self._arguments = arguments
         self._connection: http.client.HTTPConnection | None = None
         self._token = ""
+        self._ended = False
+
+    def end(self) -> None:
+        """From any thread: whoever waits for an answer waits no longer, and nothing is asked or started any more."""
+        self._ended = True
+        sock = self._connection.sock if self._connection is not None else None
+        if sock is not None:
+            with contextlib.suppress(OSError):  # it was closed already
+                sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Let the connection go; the next use opens another."""
@@ -108,6 +119,8 @@ class ServiceConnection:
         """Call `send` with a proven connection; with a new one when it broke (the service ends, ended or let us go)."""
         last: Exception | None = None
         for _ in range(MAX_FAILURES):
+            if self._ended:
+                raise ServiceUnreachableError("the connection to the service was ended", "open another one")
             if self._connection is None:
                 self._connect()
             try:
@@ -144,7 +157,7 @@ class ServiceConnection:
         deadline = time.monotonic() + self._start_timeout_s
         started, pause_s, last = start_service(self._folder, self._arguments, self._python), _FIRST_PAUSE_S, first
         try:
-            while time.monotonic() < deadline:
+            while time.monotonic() < deadline and not self._ended:
                 if started.process.poll() is not None:
                     started = self._again(started)
                 try:

@@ -18,6 +18,7 @@ from mapreel.core.contract.errors import (
     ServiceStoppingError,
     ServiceUnreachableError,
 )
+from mapreel.core.contract.host_session import WAIT_S
 from mapreel.ui.state.errands import Errands
 from mapreel.ui.state.observable import Observable, Property
 
@@ -45,6 +46,8 @@ class ServiceBridge(Observable):
     """What is wrong with the service, and what to do; empty while all is well."""
     sentence_changed = pyqtSignal(object)
     jobs_came = pyqtSignal(object)
+    jobs_lost = pyqtSignal()
+    """The service has another queue now: the jobs that were told are no more, those that are come anew."""
     jobs_complete = Property(False)
     """Whether every job that there is has come once."""
     jobs_complete_changed = pyqtSignal(object)
@@ -87,6 +90,8 @@ class ServiceBridge(Observable):
     def close(self) -> None:
         """Stop listening; jobs go on in the service."""
         self._ended.set()
+        for client in list(self._clients.values()):
+            client.end()
         self._errands.close()
         for client in self._clients.values():
             client.close()
@@ -114,7 +119,9 @@ class ServiceBridge(Observable):
         self._errands.post(self._found)
         complete = False
         while not self._ended.is_set():
-            news = client.changes(after)
+            news = client.changes(after, timeout_s=WAIT_S if complete else 0.0)
+            if news.anew:
+                self._errands.post(self.jobs_lost.emit)
             if news.jobs:
                 self._errands.post(lambda jobs=news.jobs: self.jobs_came.emit(jobs))  # type: ignore[misc]
             if not complete and (complete := not news.jobs or news.number == after):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
-from PyQt6.QtCore import QAbstractTableModel, QDateTime, QLocale, QModelIndex, Qt
+from PyQt6.QtCore import QAbstractTableModel, QDateTime, QLocale, QModelIndex, QObject, Qt
 
 from mapreel.core.contract.jobs import JobState
 from mapreel.ui.state.job_texts import job_label, job_title, seconds_taken, span, state_label, time_left
@@ -75,8 +75,8 @@ class JobFilter:
 class JobModel(QAbstractTableModel):
     """Rows are kept by the number of the job, negated, so that the newest stands first."""
 
-    def __init__(self, jobs: Jobs) -> None:
-        super().__init__()
+    def __init__(self, jobs: Jobs, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self._jobs = jobs
         self._filter = JobFilter()
         self._rows: list[int] = []
@@ -137,6 +137,10 @@ class JobModel(QAbstractTableModel):
         if chosen == self._filter:
             return
         self._filter = chosen
+        self._anew()
+
+    def _anew(self) -> None:
+        self._places = None
         self.beginResetModel()
         self._rows, self._ids = [], {}
         for view in self._jobs.views():
@@ -209,7 +213,11 @@ class JobModel(QAbstractTableModel):
 
     def _drop_ids(self, ids: Iterable[str]) -> None:
         wanted = set(ids)
-        self._remove([key for key, job in self._ids.items() if job in wanted])
+        gone = [key for key, job in self._ids.items() if job in wanted]
+        if len(gone) <= FEW:
+            self._remove(gone)
+        else:
+            self._anew()
 
     def _tell(self, keys: Iterable[int]) -> None:
         rows = sorted(row for row in map(self._row, keys) if row >= 0)

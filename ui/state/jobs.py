@@ -75,6 +75,7 @@ class Jobs(Observable):
         self._asked: set[str] = set()
         self._wanted: list[str] = []
         bridge.jobs_came.connect(self._take)
+        bridge.jobs_lost.connect(lambda: self._forget(*self._views))
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
@@ -139,8 +140,14 @@ class Jobs(Observable):
         return view is not None and view.state in FROM[step]
 
     def take_step(self, step: Step, jobs: Iterable[str]) -> int:
-        """Do something to every one of these jobs that it can be done to; gives to how many."""
-        able = [job for job in jobs if self.can(step, job)]
+        """Do something to every one of these jobs that it can be done to; gives to how many.
+
+        Those that are to stop do so from the end of the queue: else the next would begin before it is told.
+        """
+        stops = step in (Step.PAUSE, Step.CANCEL)
+        views = [self._views[job] for job in dict.fromkeys(jobs) if self.can(step, job)]
+        views.sort(key=lambda view: (view.state is not JobState.RUNNING, queue_order(view)), reverse=stops)
+        able = [view.id for view in views]
         if able:
             self._bridge.ask(lambda client: _each(client, step.value, able), self._say_some, self._say, lane="jobs")
         return len(able)
@@ -201,11 +208,12 @@ class Jobs(Observable):
         for group, fitting in groups:
             (group.add if state in fitting else group.discard)(job)
 
-    def _forget(self, job: str) -> None:
-        if self._views.pop(job, None) is not None:
+    def _forget(self, *jobs: str) -> None:
+        for job in jobs:
+            self._views.pop(job, None)
             self._enter(job, None)
-            self.count, self.waiting = len(self._views), len(self._busy)
-            self.forgotten.emit((job,))
+        self.count, self.waiting = len(self._views), len(self._busy)
+        self.forgotten.emit(jobs)
 
     # -- errors and lessons --------------------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ class JobsView(QWidget):
     def __init__(self, studio: Studio, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._studio, self._jobs = studio, studio.jobs
-        self.model = JobModel(studio.jobs)
+        self.model = JobModel(studio.jobs, self)
         self.notifier = Notifier(studio, self)
         self.table = QTableView()
         self.actions_by_name: dict[str, QAction] = {}
@@ -189,6 +189,10 @@ class JobsView(QWidget):
             viewport = self.table.viewport()
             if viewport is not None:
                 viewport.update()
+
+    def button(self, name: str) -> QToolButton:
+        """The button of an action, by its name."""
+        return self._buttons[name]
 
     def chosen(self) -> list[JobView]:
         """The jobs that are selected, from above."""

@@ -207,6 +207,7 @@ class RangeFields(QWidget):
         self.handles.setRange(0, MOST_HANDLES)
         self.handles.setSpecialValueText(tr("No handles"))
         self.handles.setSuffix(" " + tr("handles"))
+        self.handles.setMinimumWidth(self.fontMetrics().averageCharWidth() * _NARROW)
         kinds = ((tr("Cut range"), Range.CUT), (tr("All frames"), Range.ALL), (tr("Own range"), Range.OWN))
         bind_choice(self._form, "range", self.kind, kinds)
         bind_number(self._form, "handles", self.handles)
