@@ -3,137 +3,23 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import pyqtSignal
 
-from mapreel.core.contract.errors import DamagedModelError, MissingModelError, PickleRefusedError
-from mapreel.core.contract.requests import Quality
+from mapreel.core.media.modelfacts import ModelFacts, Network, list_models, read_model
 from mapreel.ui.state.messages import told
 from mapreel.ui.state.observable import Observable, Property
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from mapreel.core.contract.errors import MapreelError
     from mapreel.ui.state.errands import Errands
     from mapreel.ui.state.messages import Messages
     from mapreel.ui.state.preferences import Preferences
 
-FILE = "model.safetensors"
-FORMAT = "mapreel-vid2vid"
-SHIPPED = Path(__file__).resolve().parents[2] / "resources" / "models"
-LARGEST_HEADER_BYTES = 1 << 20
-PICKLES = frozenset({".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"})
+__all__ = ["ModelFacts", "Models", "Network"]
 MOST_KEPT = 50
-
-
-class Network(StrEnum):
-    """What a model holds."""
-
-    RENDERER = "renderer"  # our own generator
-    TEACHER = "teacher"  # the paper's composite generator
-    STUDENT = "student"  # the paper's student
-
-
-QUALITIES: dict[Network, tuple[Quality, ...]] = {
-    Network.RENDERER: (Quality.FULL, Quality.FAST, Quality.DRAFT),
-    Network.TEACHER: (Quality.TEACHER,),
-    Network.STUDENT: (Quality.TEACHER, Quality.FAST),
-}
-"""The qualities that each can render in."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelFacts:
-    """A model. place: what a request calls it, a shipped name or a folder. size: width and height that it was trained
-    at, 0 where that is not told. data: names of what it was trained on; steps: how long."""
-
-    name: str
-    place: str
-    shipped: bool
-    network: Network
-    licence: str
-    classes: tuple[tuple[int, str], ...]
-    task: str = "city"
-    size: tuple[int, int] = (0, 0)
-    data: tuple[str, ...] = ()
-    steps: int = 0
-
-    @property
-    def qualities(self) -> tuple[Quality, ...]:
-        """What it can render in."""
-        return QUALITIES[self.network]
-
-
-def read_model(place: str) -> ModelFacts:
-    """What the header of a model says; place: a shipped name, a folder, or the file. Reads the disk.
-
-    Raises PickleRefusedError, MissingModelError, DamagedModelError.
-    """
-    path = Path(place)
-    if path.suffix.lower() in PICKLES:
-        what = f"{path.name} is a pickle file, which can run any code when it is opened, so it is never opened here"
-        raise PickleRefusedError(what, "ask its maker for safetensors, or train the model anew", file=place)
-    shipped = (SHIPPED / place / FILE).is_file() and not path.is_absolute()
-    file = SHIPPED / place / FILE if shipped else path if path.is_file() else path / FILE
-    if not file.is_file():
-        raise MissingModelError(f"there is no model in {place}", f"choose a folder that holds {FILE}", file=place)
-    try:
-        header = _header(file)
-        config, network = _network(header)
-        classes = tuple((int(entry["id"]), str(entry["name"])) for entry in json.loads(header["classes"]))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
-        what = f"{file} is no model of Mapreel, or it is cut short"
-        raise DamagedModelError(what, "fetch or train it again", detail=str(exc), file=str(file)) from exc
-    return ModelFacts(
-        name=str(header.get("name") or file.parent.name)[:100],
-        place=place if shipped or not path.is_file() or path.name != FILE else str(path.parent),
-        shipped=shipped,
-        network=network,
-        licence=str(header.get("licence", ""))[:200],
-        classes=classes,
-        task=str(config.get("task", "city")),
-        size=(_whole(config.get("width")), _whole(config.get("height"))),
-        data=_data(header),
-        steps=_whole(header.get("steps")),
-    )
-
-
-def _header(file: Path) -> dict[str, Any]:
-    with file.open("rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        told: dict[str, Any] = json.loads(opened.read(min(length, LARGEST_HEADER_BYTES)))["__metadata__"]
-    if told["format"] != FORMAT:
-        raise ValueError(told["format"])
-    return told
-
-
-def _network(header: dict[str, Any]) -> tuple[dict[str, Any], Network]:
-    config = json.loads(header["config"])
-    if header.get("architecture", "unet") == "unet":
-        return config, Network.RENDERER
-    return config, Network.STUDENT if config.get("student") is True else Network.TEACHER
-
-
-def _data(header: dict[str, Any]) -> tuple[str, ...]:
-    try:
-        found = json.loads(header.get("data", "[]"))
-    except ValueError:
-        return ()
-    return tuple(str(name)[:100] for name in found) if isinstance(found, list) else ()
-
-
-def _whole(value: object) -> int:
-    try:
-        return max(0, int(str(value)))
-    except ValueError:
-        return 0
 
 
 class Models(Observable):
@@ -159,7 +45,7 @@ class Models(Observable):
         """Look again at what is there."""
         self.looking = True
         kept = [place for place in self._preferences.kept("models", []) if isinstance(place, str)]
-        self._errands.ask(partial(_all, kept), self._found, self._lost, lane="models", newest=True)
+        self._errands.ask(partial(list_models, kept), self._found, self._lost, lane="models", newest=True)
 
     def add(self, place: str) -> None:
         """Offer a folder (or the file in it) from now on; what is wrong with it is said."""
@@ -189,14 +75,3 @@ class Models(Observable):
     def _lost(self, error: MapreelError) -> None:
         self.looking = False
         self._messages.say(told(error, key="models"))
-
-
-def _all(kept: Iterable[str]) -> tuple[ModelFacts, ...]:
-    """Shipped ones first; a folder that is gone, or is no model any more, is left out."""
-    found = []
-    for place in [*sorted(path.parent.name for path in SHIPPED.glob(f"*/{FILE}")), *kept]:
-        try:
-            found.append(read_model(place))
-        except (MissingModelError, DamagedModelError, PickleRefusedError):
-            continue
-    return tuple(found)
