@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mapreel.ui.state.preferences import Preferences
 
 _SIGN_PX = 14
-_WIDE_CHARS, _SLIM_CHARS = 44, 32
+_WIDE_CHARS, _SLIM_CHARS = 46, 40
 """Below so many characters' width, what a class becomes is told in the name's column; below the second no id is."""
 
 
