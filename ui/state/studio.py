@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PyQt6.QtCore import QObject
 
 from mapreel.core.contract.state_folder import state_folder
+from mapreel.ui.state.archive_form import ArchiveForm
 from mapreel.ui.state.bridge import ServiceBridge
 from mapreel.ui.state.draft_watch import DraftWatch
 from mapreel.ui.state.drafts import Drafts
@@ -62,6 +63,9 @@ class Studio(QObject):
         self.palette_editor = PaletteEditor(self.errands, self.shots, self.messages)
         self.playback.frame_changed.connect(self.palette_editor.look_at)
         self.palette_editor.follow_model(self.models, self.render_form)
+        self.archive_form = ArchiveForm(
+            self.shots, self.jobs, self.bridge, self.errands, self.preferences, self.messages
+        )
         self.render_form.model_changed.connect(lambda model: setattr(self.drafts, "model", model))
         self.bridge.sentence_changed.connect(self._hear_of_service)
 
