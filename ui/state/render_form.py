@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PyQt6.QtCore import QTimer, pyqtSignal
 
 from mapreel.core.contract.errors import MapreelError, UsageError
+from mapreel.core.contract.estimate import Estimate
 from mapreel.core.contract.frames import MissingFrames
 from mapreel.core.contract.requests import Quality
 from mapreel.ui.state.bridge import ServiceState
@@ -100,8 +101,8 @@ class RenderForm(Observable):
     free = Property[int | None](None)
     """Bytes that are free where the take will lie."""
     free_changed = pyqtSignal(object)
-    estimate = Property[Any](None)
-    """What the service thinks that the render takes; None: not known yet."""
+    estimate = Property[Estimate | None](None)
+    """What the service thinks that the render takes; None: it was not asked, or did not answer."""
     estimate_changed = pyqtSignal(object)
     submitting = Property(False)
     submitting_changed = pyqtSignal(object)
@@ -367,6 +368,26 @@ class RenderForm(Observable):
             return (*next_name(choice.out), free_bytes(choice.folder))
 
         self._errands.ask(look, looked, None, lane=f"{LANE} disk", newest=True)
+        self._estimate(choice)
+
+    def _estimate(self, choice: RenderChoice) -> None:
+        try:
+            request = render_request(choice)
+        except UsageError:
+            self.estimate = None
+            return
+        if self._bridge.state is not ServiceState.HERE:
+            return
+        self._bridge.ask(
+            lambda client: client.estimate(request),
+            self._estimated,
+            lambda _: self._estimated(None),
+            lane="estimate",
+            newest=True,
+        )
+
+    def _estimated(self, estimate: Estimate | None) -> None:
+        self.estimate = estimate
 
     def _say(self, key: str, error: MapreelError) -> None:
         self._messages.say(told(error, key=key))

@@ -13,6 +13,7 @@ from mapreel.ui.views.binding import faded, follow
 from mapreel.ui.views.render_parts import Problem, modest
 
 if TYPE_CHECKING:
+    from mapreel.core.contract.estimate import Estimate
     from mapreel.ui.state.studio import Studio
 
 
@@ -41,14 +42,14 @@ class Sums(QWidget):
         self.full.say(warning)
 
 
-def words(estimate: object, free: int | None) -> tuple[str, str]:
-    """The line and the warning. estimate: with seconds and size_bytes, either None where nobody knows."""
-    seconds = getattr(estimate, "seconds", None)
-    size = getattr(estimate, "size_bytes", None)
+def words(estimate: Estimate | None, free: int | None) -> tuple[str, str]:
+    """The line and the warning."""
+    size = estimate.size_bytes if estimate is not None else None
     parts = []
-    if estimate is not None:
-        unknown = tr("no render of this kind has been made here yet")
-        parts.append(unknown if seconds is None else about(float(seconds)))
+    if estimate is not None and estimate.seconds is not None:
+        parts.append(about(estimate.seconds))
+    elif estimate is not None:
+        parts.append(tr("no render of this kind has been made here yet"))
     if size is not None:
         parts.append(tr("about {size}", size=size_text(size)))
     if free is not None:

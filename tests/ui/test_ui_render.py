@@ -1,0 +1,433 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The render form: what is chosen, what is wrong with it, and real renders by the shipped model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PyQt6.QtCore import Qt
+
+from mapreel.core.contract.client import ServiceClient
+from mapreel.core.contract.errors import (
+    DamagedModelError,
+    DiskFullError,
+    MissingModelError,
+    PickleRefusedError,
+    UsageError,
+)
+from mapreel.core.contract.estimate import Estimate
+from mapreel.core.contract.frames import MissingFrames
+from mapreel.core.contract.jobs import JobState
+from mapreel.core.contract.requests import ImageFormat, Quality
+from mapreel.core.contract.takes import claim_take, next_take
+from mapreel.ui.state.bridge import ServiceState
+from mapreel.ui.state.job_texts import about
+from mapreel.core.media.modelfacts import MODEL_FILE as FILE
+from mapreel.core.media.modelfacts import Network, read_model, shipped_models
+from mapreel.ui.state.render_choice import (
+    FORMATS,
+    RenderChoice,
+    colour_spaces,
+    frame_file,
+    next_name,
+    problems,
+    render_request,
+    with_handles,
+)
+from mapreel.ui.state.render_form import Range
+from mapreel.ui.state.shot import FoundShot, ShotKind
+from mapreel.ui.views.render_sums import words
+from mapreel.ui.views.render_view import RenderView
+
+LIMIT_MS = 120_000
+
+
+@pytest.fixture
+def choice(tmp_path):
+    return RenderChoice(
+        labels=str(tmp_path / "label"),
+        model="street",
+        numbers=tuple(range(1001, 1011)),
+        folder=str(tmp_path / "out"),
+        name="beauty",
+    )
+
+
+@pytest.fixture
+def studio(studio):
+    """Nothing is drafted here: a draft would start a service."""
+    studio.drafts.enabled = False
+    return studio
+
+
+@pytest.fixture
+def form(opened, qtbot):
+    """The form of a studio with a shot open; no service."""
+    qtbot.waitUntil(lambda: bool(opened.models.known), timeout=LIMIT_MS)
+    return opened.render_form
+
+
+# -- the request -------------------------------------------------------------------------------------------------------
+
+
+def test_every_format_is_a_request(choice):
+    for name, wanted in FORMATS.items():
+        request = render_request(replace(choice, format=name))
+        assert (request.image_format, request.bits, request.compression) == (wanted.kind, wanted.bits, wanted.packing)
+        assert request.out == f"{choice.folder}/beauty{wanted.suffix}"
+
+
+def test_what_is_chosen_is_what_is_asked(choice, tmp_path):
+    chosen = replace(
+        choice,
+        frames="1001-1005x2",
+        quality=Quality.FAST,
+        references=((1003, str(tmp_path / "look.png")),),
+        palette="street",
+        classes=(("car*", "car"),),
+        colour_space="ACEScg",
+        ocio="ocio://default",
+        missing=MissingFrames.HOLD,
+        fps=25.0,
+    )
+    request = render_request(chosen)
+    assert (request.frames, request.quality, request.fps) == ("1001-1005x2", Quality.FAST, 25.0)
+    assert request.reference == chosen.references
+    assert (request.colour_space, request.ocio) == ("ACEScg", "ocio://default")
+    assert (request.palette, request.classes, request.missing) == ("street", chosen.classes, MissingFrames.HOLD)
+    assert render_request(replace(chosen, colour_space="")).ocio is None
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"frames": "1001-"}, "frames", "is not a frame range"),
+        ({"frames": "1001-1100:2"}, "frames", "write the step as x"),
+        ({"frames": "1-9"}, "frames", "has none of the frames"),
+        ({"frames": "1009-1012"}, "frames", "no maps for 1011-1012"),
+        ({"folder": ""}, "out", "no folder is chosen"),
+        ({"folder": "relative"}, "out", "not absolute"),
+        ({"name": "a/b"}, "out", "no name for a take"),
+        ({"name": ""}, "out", "no name for a take"),
+        ({"name": "beauty.mp4"}, "out", "leave the ending out"),
+        ({"fps": 0.0}, "rest", "fps is 0"),
+        ({"colour_space": "é"}, "rest", "no usable name"),
+        ({"quality": Quality.TEACHER}, "quality", "does not render in this quality"),
+    ],
+)
+def test_what_cannot_be_is_said_at_its_field(choice, change, field, said):
+    found = problems(replace(choice, **change), read_model("street"))
+    assert list(found) == [field]
+    assert said in str(found[field])
+
+
+def test_missing_frames_may_be_filled(choice):
+    assert render_request(replace(choice, frames="1009-1012", missing=MissingFrames.HOLD)).frames == "1009-1012"
+
+
+def test_handles_go_as_far_as_there_are_frames():
+    numbers = tuple(range(1001, 1101))
+    assert with_handles(numbers, 1010, 1020, 0) == "1010-1020"
+    assert with_handles(numbers, 1010, 1020, 20) == "1001-1040"
+    assert with_handles(tuple(range(2, 11, 2)), 4, 8, 2) == "2-10x2"
+
+
+def test_the_next_take_is_the_one_that_is_claimed(tmp_path):
+    for name in ("beauty", "beauty.mp4"):
+        for _ in range(3):
+            wanted = next_take(tmp_path / name)
+            assert next_take(tmp_path / name) == wanted  # looking claims nothing
+            assert claim_take(tmp_path / name) == wanted
+    assert next_name(str(tmp_path / "beauty")) == ("beauty_v004", "")
+    assert next_name(str(tmp_path / "not" / "there" / "x")) == ("x", "")
+
+
+def test_a_file_in_the_place_of_the_folder_is_said(tmp_path):
+    (tmp_path / "file").write_text("x")
+    assert "is a file and not a folder" in next_name(str(tmp_path / "file" / "beauty"))[1]
+
+
+# -- models ------------------------------------------------------------------------------------------------------------
+
+
+def header_of(place):
+    data = place.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def write_model(folder, **changes):
+    header, rest = header_of(shipped_models()["street"] / FILE)
+    header["__metadata__"].update(changes)
+    text = json.dumps(header).encode()
+    folder.mkdir(parents=True)
+    (folder / FILE).write_bytes(len(text).to_bytes(8, "little") + text + rest)
+    return folder
+
+
+def test_the_shipped_model_tells_all_about_itself():
+    model = read_model("street")
+    assert (model.name, model.licence, model.network, model.shipped) == ("street", "CC0-1.0", Network.RENDERER, True)
+    assert (6, "car") in model.classes
+    assert model.data[:2] == ("train_a", "train_b")
+    assert (model.size, model.steps) == ((512, 256), 8100)
+    assert model.qualities == (Quality.FULL, Quality.FAST, Quality.DRAFT)
+
+
+def test_other_networks_have_other_qualities(tmp_path):
+    teacher = write_model(tmp_path / "t", architecture="composite", config='{"student": false}')
+    student = write_model(tmp_path / "s", architecture="composite", config='{"student": true}')
+    assert read_model(str(teacher)).qualities == (Quality.TEACHER,)
+    assert read_model(str(student)).network is Network.STUDENT
+
+
+def test_what_is_no_model_is_said(tmp_path):
+    with pytest.raises(MissingModelError):
+        read_model(str(tmp_path))
+    (tmp_path / FILE).write_bytes(b"\xff" * 40)
+    with pytest.raises(DamagedModelError):
+        read_model(str(tmp_path))
+    with pytest.raises(PickleRefusedError):
+        read_model(str(tmp_path / "net.pth"))
+
+
+def test_a_folder_of_a_model_is_kept(studio, tmp_path, qtbot):
+    folder = write_model(tmp_path / "mine", name="mine", licence="")
+    qtbot.waitUntil(lambda: bool(studio.models.known), timeout=LIMIT_MS)
+    studio.models.add(str(folder / FILE))
+    qtbot.waitUntil(lambda: len(studio.models.known) == 2, timeout=LIMIT_MS)
+    assert studio.render_form.model == str(folder)
+    assert studio.preferences.kept("models") == [str(folder)]
+    studio.models.refresh()
+    qtbot.waitUntil(lambda: not studio.models.looking, timeout=LIMIT_MS)
+    assert [model.name for model in studio.models.known] == ["street", "mine"]
+    studio.models.remove(str(folder))
+    assert [model.name for model in studio.models.known] == ["street"]
+    studio.models.add(str(tmp_path))
+    qtbot.waitUntil(lambda: bool(studio.messages.standing), timeout=LIMIT_MS)
+
+
+# -- the form ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_reason_is_the_first_thing_in_the_way(studio, form, tmp_path):
+    assert form.reason == "The service is starting …"
+    studio.bridge.state = ServiceState.HERE
+    assert form.reason == ""
+    form.range, form.own_range = Range.OWN, "1001-11:3"
+    assert "write the step as x" in form.reason
+    form.range = Range.CUT
+    form.model = "nowhere"
+    assert form.reason == "Choose a model first."
+    found = FoundShot(kind=ShotKind.FOOTAGE, name="f", source=str(tmp_path), numbers=(1, 2), size=(8, 8))
+    studio.shots.add(found)
+    assert "no label maps" in form.reason
+    for shot in studio.shots.open:
+        studio.shots.close_shot(shot)
+    assert form.reason == "Open a shot first."
+
+
+def test_a_model_that_lacks_the_quality_changes_it(studio, form, tmp_path, qtbot):
+    teacher = write_model(tmp_path / "t", architecture="composite", config='{"student": false}')
+    studio.models.add(str(teacher))
+    qtbot.waitUntil(lambda: form.model == str(teacher), timeout=LIMIT_MS)
+    assert form.quality is Quality.TEACHER
+    view = RenderView(studio)
+    qtbot.addWidget(view)
+    items = view.quality.model()
+    enabled = [items.item(place).isEnabled() for place in range(4)]
+    assert enabled == [True, False, False, False]
+    assert "no such quality" in items.item(1).toolTip()
+
+
+def test_presets_are_kept_and_leave_the_shot_alone(studio, form):
+    presets = studio.render_presets
+    form.format, form.quality, form.handles = "exr-half-dwaa", Quality.FAST, 8
+    folder = form.folder
+    presets.save("mine")
+    form.format, form.quality, form.handles = "png8", Quality.FULL, 0
+    presets.load("mine")
+    assert (form.format, form.quality, form.handles, form.folder) == ("exr-half-dwaa", Quality.FAST, 8, folder)
+    presets.load("Review (MP4)")
+    assert (form.format, form.quality) == ("h264", Quality.FAST)
+    assert studio.preferences.kept("render presets")["mine"]["handles"] == 8
+    presets.delete("mine")
+    assert presets.own == ()
+    form.apply({"quality": "best", "format": 7, "handles": -5, "model": None})  # of another version
+    assert (form.format, form.handles) == ("h264", 0)
+
+
+def test_each_shot_keeps_its_output(studio, form, tmp_path):
+    first = studio.shots.current
+    assert (form.folder, form.name) == (str(Path(first.source) / "render"), "beauty")
+    form.folder, form.name = str(tmp_path / "elsewhere"), "look"
+    studio.shots.add(FoundShot(kind=ShotKind.MAPS, name="b", source=str(tmp_path), numbers=(1,), size=(8, 8)))
+    assert form.name == "beauty"
+    studio.shots.current = first
+    assert (form.folder, form.name) == (str(tmp_path / "elsewhere"), "look")
+
+
+def test_references_are_files_by_frame(studio, form, qtbot, tmp_path):
+    shot = studio.shots.current
+    form.add_reference(1003, str(tmp_path / "b.png"))
+    form.add_reference(1001, str(tmp_path / "a.png"))
+    form.add_reference(1003, str(tmp_path / "c.png"))
+    assert shot.references == ((1001, str(tmp_path / "a.png")), (1003, str(tmp_path / "c.png")))
+    form.remove_reference(1001)
+    form.use_truth(1005)
+    qtbot.waitUntil(lambda: len(shot.references) == 2, timeout=LIMIT_MS)
+    assert Path(shot.references[1][1]).name == "1005.png"
+    assert Path(shot.references[1][1]).is_file()
+    form.use_truth(2000)
+    qtbot.waitUntil(lambda: bool(studio.messages.standing), timeout=LIMIT_MS)
+    assert "no true picture of frame 2000" in studio.messages.standing[-1].what
+
+
+def test_a_movie_gives_no_reference(tmp_path):
+    (tmp_path / "plate.mp4").write_bytes(b"x")
+    with pytest.raises(UsageError, match="movie"):
+        frame_file(str(tmp_path / "plate.mp4"), 1)
+
+
+def test_colour_spaces_come_out_of_the_config(form, qtbot):
+    assert "ACEScg" in colour_spaces("")
+    form.ask_spaces()
+    qtbot.waitUntil(lambda: "ACEScg" in form.spaces, timeout=LIMIT_MS)
+
+
+def test_what_it_takes_is_said_honestly():
+    assert words(None, None) == ("", "")
+    assert words(Estimate(None, None, 0), 5_000_000_000)[0] == (
+        "No render of this kind has been made here yet · 5.0 GB free"
+    )
+    text, warning = words(Estimate(95.0, 8e9, 3), 5_000_000_000)
+    assert text == f"{about(95.0).capitalize()} · about 8.0 GB · 5.0 GB free"
+    assert "full" in warning
+    assert words(Estimate(95.0, 1e6, 3), 5_000_000_000)[1] == ""
+
+
+# -- the view ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_view_says_what_is_wrong_where_it_is_wrong(studio, form, qtbot):
+    view = RenderView(studio)
+    qtbot.addWidget(view)
+    view.resize(360, 800)
+    view.show()
+    studio.bridge.state = ServiceState.HERE
+    assert view.button.isEnabled()
+    assert view.button.shortcut().toString() == "Ctrl+R"
+    form.range = Range.OWN
+    view.range.own.clear()
+    qtbot.keyClicks(view.range.own, "1001-1003x")
+    assert "frame range" in view.range.problem.label.text()
+    assert not view.button.isEnabled()
+    assert "frame range" in view.button.toolTip()
+    qtbot.keyClicks(view.range.own, "2")
+    assert view.button.isEnabled()
+    assert view.range.told.text() == "1001-1003x2 · 2 frames"
+    view.output.name.clear()
+    qtbot.keyClicks(view.output.name, "a/b")
+    assert view.output.problem.label.text()
+    assert not view.button.isEnabled()
+
+
+def test_the_view_fits_a_narrow_column(studio, form, qtbot):
+    view = RenderView(studio)
+    qtbot.addWidget(view)
+    view.resize(220, 700)
+    view.show()
+    assert view.minimumSizeHint().width() <= 220
+
+
+# -- real renders ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rendering(form, opened, qtbot, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("MAPREEL_NICE", "1")
+    opened.start()
+    qtbot.waitUntil(lambda: opened.bridge.state is ServiceState.HERE, timeout=LIMIT_MS)
+    return opened
+
+
+def test_a_render_is_asked_for_followed_looked_at_and_estimated(rendering, qtbot):
+    form, shot = rendering.render_form, rendering.shots.current
+    view = RenderView(rendering)
+    qtbot.addWidget(view)
+    view.show()
+    qtbot.waitUntil(lambda: form.take == "beauty" and form.estimate is not None, timeout=LIMIT_MS)
+    assert form.estimate.seconds is None
+    qtbot.mouseClick(view.button, Qt.MouseButton.LeftButton)
+    assert form.submitting
+    assert not view.button.isEnabled()
+    qtbot.waitUntil(lambda: form.job is not None and form.job.state.is_over, timeout=LIMIT_MS)
+    assert form.job.state is JobState.FINISHED, form.job.error
+    take = Path(shot.source) / "render" / "beauty"
+    assert shot.takes == (str(take),)
+    assert shot.result == str(take)
+    frames = sorted(take.glob("*.png"))
+    assert [int(frame.stem) for frame in frames] == list(range(1001, 1009))
+    assert cv2.imread(str(frames[0])).shape == (32, 64, 3)
+    assert "8 frames in" in view.progress.told.text()
+    qtbot.waitUntil(lambda: form.take == "beauty_v002", timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: form.estimate.seconds is not None, timeout=LIMIT_MS)
+    form.format, form.range, form.own_range = "h264", Range.OWN, "1001-1004"
+    qtbot.waitUntil(lambda: form.take == "beauty.mp4", timeout=LIMIT_MS)
+    first = form.job.id
+    form.submit()
+    qtbot.waitUntil(lambda: form.job.id != first and form.job.state.is_over, timeout=LIMIT_MS)
+    assert form.job.state is JobState.FINISHED, form.job.error
+    assert shot.takes[-1] == str(take.with_name("beauty.mp4"))
+
+
+def test_a_disk_that_is_full_is_one_sentence_and_the_next_render_works(rendering, qtbot, tmp_path):
+    """/dev/full stands for the disk: every write to it fails as a full disk does."""
+    form = rendering.render_form
+    take = tmp_path / "out" / "beauty"
+    original = rendering.jobs.submit
+
+    def submit(request, done, failed):
+        failed(DiskFullError(f"the disk is full: {take} was not written", "free some space, then resume"))
+
+    rendering.jobs.submit = submit
+    form.submit()
+    assert rendering.messages.standing[-1].what == f"The disk is full: {take} was not written."
+    assert not form.submitting
+    rendering.jobs.submit = original
+    (tmp_path / "file").write_text("x")
+    form.folder = str(tmp_path / "file")
+    qtbot.waitUntil(lambda: "is a file" in form.reason, timeout=LIMIT_MS)
+    form.folder = str(tmp_path / "out")
+    qtbot.waitUntil(lambda: form.reason == "", timeout=LIMIT_MS)
+
+
+def test_a_shot_that_was_deleted_while_open_is_said(rendering, qtbot):
+    form, shot = rendering.render_form, rendering.shots.current
+    for path in Path(shot.labels).iterdir():
+        path.unlink()
+    form.folder = str(Path(shot.source).parent / "out")
+    form.submit()
+    qtbot.waitUntil(lambda: form.job is not None and form.job.state.is_over, timeout=LIMIT_MS)
+    assert form.job.state is JobState.FAILED
+    assert shot.takes == ()
+
+
+def test_a_take_of_another_program_is_added_to_the_open_shot(rendering, state_root, qtbot, tmp_path):
+    shot = rendering.shots.current
+    request = render_request(replace(rendering.render_form.choice(), folder=str(tmp_path / "other"), frames="1001"))
+    assert request.image_format is ImageFormat.PNG
+    with ServiceClient(state_root, start=False) as client:
+        job = client.submit(request)
+    qtbot.waitUntil(lambda: shot.takes == (job.take,), timeout=LIMIT_MS)
+    rendering.shots.close_shot(shot)
+    rendering.takes.show(rendering.jobs.view(job.id))
+    qtbot.waitUntil(lambda: rendering.shots.current is not None, timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: rendering.shots.current.result == job.take, timeout=LIMIT_MS)
+    assert np.asarray(rendering.shots.current.numbers).size == 8
