@@ -24,7 +24,7 @@ from mapreel.core.media.files import (
     read_head,
     unsupported,
 )
-from mapreel.core.media.pngfile import HEADER_BYTES, parse_header, parse_png, unpack
+from mapreel.core.media.pngfile import HEADER_BYTES, PngColor, color_samples, parse_header, parse_png, unpack
 from mapreel.core.media.readers import read_apart
 from mapreel.core.media.tiffids import Photometric, read_tiff, tiff_header
 from mapreel.core.media.writers import write_exr, write_png
@@ -70,7 +70,11 @@ def read_picture(path: Path, *, frame: int | None = None) -> NDArray[Any]:
     if kind == "tiff":
         return _tiff_picture(path, frame)
     if kind == "png":
-        unpack(parse_png(data, path, frame), path, frame)
+        png = parse_png(data, path, frame)
+        if png.header.color in (PngColor.RGB, PngColor.RGBA) and b"tRNS" not in data:
+            check_suffix(path, frame, kind)
+            return color_samples(png, path, frame)
+        unpack(png, path, frame)
     elif kind == "jpeg":
         _check_jpeg(data, path, frame)
     elif kind == "" and path.suffix.lower() in (".png", ".jpg", ".jpeg"):

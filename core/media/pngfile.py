@@ -14,6 +14,7 @@ import zlib
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -181,24 +182,43 @@ def integer_samples(png: PngFile, path: Path, frame: int | None = None) -> NDArr
     header = png.header
     if header.samples != 1:
         raise ValueError("only grey and indexed PNG have one integer for each pixel")
-    raw = unpack(png, path, frame)
-    stored = _wrap(header, zlib.compress(raw, 0))
-    picture = cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_UNCHANGED)
-    if picture is None or picture.shape[:2] != (header.height, header.width):
-        raise damaged(path, frame, "has pixel data that cannot be decoded")
+    picture = _unfiltered(png, unpack(png, path, frame), path, frame)
     samples = picture if picture.ndim == 2 else picture[:, :, 0]
     if header.bit_depth == 16:
         return np.ascontiguousarray(samples, np.uint16)
     return np.ascontiguousarray(samples, np.uint8)
 
 
+def color_samples(png: PngFile, path: Path, frame: int | None = None) -> NDArray[Any]:
+    """Samples [H, W, 3 or 4] of an RGB or RGBA PNG as stored, uint8 or uint16; unpacked once.
+
+    A single transparent colour (tRNS) is not looked at. Raises DamagedFileError; ValueError for another PNG.
+    """
+    if png.header.color not in (PngColor.RGB, PngColor.RGBA):
+        raise ValueError("only PNG with colour have three samples for each pixel")
+    picture = _unfiltered(png, unpack(png, path, frame), path, frame)
+    order = cv2.COLOR_BGR2RGB if png.header.color is PngColor.RGB else cv2.COLOR_BGRA2RGBA
+    return np.asarray(cv2.cvtColor(picture, order))
+
+
+def _unfiltered(png: PngFile, raw: bytes, path: Path, frame: int | None) -> NDArray[Any]:
+    """The picture whose filtered scan lines these are, its channels in OpenCV's order."""
+    header = png.header
+    stored = _wrap(header, zlib.compress(raw, 0))
+    picture = cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_UNCHANGED)
+    if picture is None or picture.shape[:2] != (header.height, header.width):
+        raise damaged(path, frame, "has pixel data that cannot be decoded")
+    return np.asarray(picture)
+
+
 def _wrap(header: PngHeader, packed: bytes) -> bytes:
-    """A PNG file around `packed` whose decoded grey value is the stored integer."""
+    """A PNG file around `packed` whose decoded values are the stored integers, be they indices or not."""
     small = header.bit_depth < 8
-    color = PngColor.INDEXED if small else PngColor.GREY
+    single = PngColor.INDEXED if small else PngColor.GREY
+    color = single if header.samples == 1 else header.color
     fields = (header.width, header.height, header.bit_depth, color, 0, 0, int(header.interlaced))
     chunks = [PNG_MAGIC, _chunk(b"IHDR", struct.pack(">IIBBBBB", *fields))]
-    if small:
+    if color is PngColor.INDEXED:
         chunks.append(_chunk(b"PLTE", bytes(value for value in range(1 << header.bit_depth) for _ in range(3))))
     chunks += [_chunk(b"IDAT", packed), _chunk(b"IEND", b"")]
     return b"".join(chunks)

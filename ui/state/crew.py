@@ -43,7 +43,7 @@ class Crew(QObject):
     def want(self, wishes: Iterable[Hashable]) -> None:
         """These, in this order, in place of all that was wanted; what is begun is ended and told."""
         with self._change:
-            self._wanted = [wish for wish in wishes if wish not in self._begun]
+            self._wanted = [wish for wish in dict.fromkeys(wishes) if wish not in self._begun]
             self._change.notify_all()
         if self._wanted and not self._threads and not self._closed:
             for number in range(self._count):

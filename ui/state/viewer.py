@@ -14,7 +14,7 @@ from mapreel.ui.state.messages import sentence
 from mapreel.ui.state.observable import Observable, Property
 from mapreel.ui.state.readout import ReadOut, read_out
 from mapreel.ui.state.shot import Layer
-from mapreel.ui.state.viewer_plan import TWO, Mode, Plan, Shown
+from mapreel.ui.state.viewer_plan import TWO, Mode, Plan, Shown, first_pair, layers_of
 
 if TYPE_CHECKING:
     from mapreel.core.contract.errors import MapreelError
@@ -189,6 +189,11 @@ class ViewerState(Observable):
         exact = self._resting and not self._playback.playing
         return Plan(self._shot, self.mode, self.layer_a, self.layer_b, setting, self.target, exact)
 
+    def note_painted(self, shown: Shown) -> None:
+        """The view has drawn this; what was never drawn counts as dropped."""
+        if all(shown.panes):
+            self._playback.count_shown(shown.number)
+
     def close(self) -> None:
         """End the thread."""
         self._darkroom.close()
@@ -207,18 +212,15 @@ class ViewerState(Observable):
         for name in ("labels", "instances", "motion", "truth", "result", "archive", "palette"):
             getattr(shot, f"{name}_changed").connect(self._relayer)
         self._result = shot.result
-        self._find_layers()
-        best = [layer for layer in (Layer.RESULT, Layer.ARCHIVE, Layer.LABELS, Layer.TRUTH) if layer in self.layers]
-        self.layer_a = best[0] if best else Layer.LABELS
-        others = [layer for layer in (Layer.TRUTH, Layer.LABELS) if layer in self.layers and layer is not self.layer_a]
-        self.layer_b = others[0] if others else self.layer_a
+        self.layers = layers_of(shot)
+        self.layer_a, self.layer_b = first_pair(self.layers)
         self._load_palette()
         self._change()
 
     def _relayer(self, _: object = None) -> None:
         """A source of the shot has changed; a new take is looked at."""
         assert self._shot is not None
-        self._find_layers()
+        self.layers = layers_of(self._shot)
         if self._shot.result and self._shot.result != self._result:
             self.layer_a = Layer.RESULT
         self._result = self._shot.result
@@ -226,13 +228,6 @@ class ViewerState(Observable):
             self.layer_a = self.layers[0]
         self._load_palette()
         self._change()
-
-    def _find_layers(self) -> None:
-        assert self._shot is not None
-        drafts = (Layer.DRAFT,) if self._shot.labels else ()
-        order = (Layer.LABELS, *drafts, Layer.RESULT, Layer.TRUTH, Layer.ARCHIVE, Layer.INSTANCES, Layer.MOTION)
-        there = (*self._shot.layers(), *drafts)
-        self.layers = tuple(layer for layer in order if layer in there)
 
     def _load_palette(self) -> None:
         from mapreel.ui.state.viewer_colours import classes_of
@@ -264,7 +259,10 @@ class ViewerState(Observable):
     def _move(self, _: object = None) -> None:
         self._resting = False
         self._rested.start()
-        self._refresh()
+        plan = self.plan()
+        if plan is not None:
+            self._show(plan)  # first of all; what is needed next is asked for after it is painted
+        self._change()
 
     def _rest(self) -> None:
         self._resting = True
@@ -320,8 +318,6 @@ class ViewerState(Observable):
         if found is not None:
             if self.shown is None or not self.shown.same(found):
                 self.shown = found
-            if all(found.panes):
-                self._playback.count_shown(found.number)
 
     def _made(self, plan: Plan, number: int) -> Shown | None:
         """A number with all its panes."""

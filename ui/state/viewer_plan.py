@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from mapreel.ui.state.shot import ShotState
 
 _PAINTED = (Layer.LABELS, Layer.INSTANCES, Layer.MOTION)
+_ORDER = (
+    Layer.LABELS,
+    Layer.DRAFT,
+    Layer.RESULT,
+    Layer.TRUTH,
+    Layer.ARCHIVE,
+    Layer.INSTANCES,
+    Layer.MOTION,
+)
 
 
 class Mode(StrEnum):
@@ -29,6 +38,19 @@ class Mode(StrEnum):
 
 TWO = (Mode.WIPE, Mode.SIDE, Mode.DIFFERENCE)
 """Modes that look at B as well."""
+
+
+def layers_of(shot: ShotState) -> tuple[Layer, ...]:
+    """What there is to look at; drafts can be made of every shot with labels."""
+    there = (*shot.layers(), *((Layer.DRAFT,) if shot.labels else ()))
+    return tuple(layer for layer in _ORDER if layer in there)
+
+
+def first_pair(layers: tuple[Layer, ...]) -> tuple[Layer, Layer]:
+    """A and B of a shot that was just opened."""
+    a = next((layer for layer in (Layer.RESULT, Layer.ARCHIVE, Layer.LABELS) if layer in layers), Layer.TRUTH)
+    b = next((layer for layer in (Layer.TRUTH, Layer.LABELS) if layer in layers and layer is not a), a)
+    return a, b
 
 
 @dataclass(frozen=True, eq=False)

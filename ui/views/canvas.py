@@ -125,6 +125,7 @@ class Canvas(QWidget):
         painter.setClipping(False)
         self._draw_names(painter, shown, viewport)
         painter.end()
+        self._viewer.note_painted(shown)
         self.painted.emit(shown.number)
 
     def _draw_wipe(self, painter: QPainter, shown: Shown, viewport: Viewport) -> None:

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plays 1280x720 in the panel's window and says how smooth it was. Not a test: figures depend on the machine.
+
+    python tests/benchmarks/panel_playback.py                  # offscreen
+    QT_QPA_PLATFORM=xcb xvfb-run -a python tests/benchmarks/panel_playback.py
+
+The shot is made here: a textured picture that drifts, 240 PNGs of some 1 MB. First it is played from disk, then from
+memory. A block is how long Qt's thread was busy with one event, Python's lock awaited; a late beat is how late a timer
+of 5 ms came, whatever kept it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import cv2
+import numpy as np
+from PyQt6.QtCore import QEventLoop, Qt, QTimer
+from PyQt6.QtWidgets import QApplication
+
+from mapreel.ui.state.shot import Layer
+from mapreel.ui.state.studio import Studio
+from mapreel.ui.state.viewer_plan import Mode
+from mapreel.ui.views.main_window import MainWindow
+from mapreel.ui.views.theme import dress
+
+SIZE = (1280, 720)
+WINDOW = (1920, 1080)
+
+
+def make_shot(folder: Path, count: int) -> Path:
+    """A folder of pictures."""
+    width, height = SIZE
+    random = np.random.default_rng(5)
+    coarse = cv2.resize(random.integers(0, 255, (30, 54, 3), np.uint8), (width + 2 * count, height + count))
+    fine = cv2.GaussianBlur(random.normal(0, 40, (*coarse.shape[:2], 3)), (0, 0), 1.6)
+    whole = np.clip(coarse + fine, 0, 255).astype(np.uint8)
+    for index in range(count):
+        picture = whole[index : index + height, 2 * index : 2 * index + width]
+        cv2.imwrite(str(folder / f"{1001 + index:04d}.png"), picture)
+    return folder
+
+
+class Application(QApplication):
+    """Knows how long each event took."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        super().__init__(arguments)
+        self.blocks: list[float] = []
+        self._depth = 0
+
+    def notify(self, receiver, event) -> bool:  # type: ignore[no-untyped-def]
+        self._depth += 1
+        begun = time.perf_counter()
+        try:
+            return super().notify(receiver, event)
+        finally:
+            self._depth -= 1
+            if self._depth <= 1:  # the loop that waits here is an event of the one outside
+                self.blocks.append(time.perf_counter() - begun)
+
+
+class Watch:
+    """When frames were painted, what held up the thread, and how late a timer came."""
+
+    def __init__(self, app: Application, window: MainWindow) -> None:
+        self._app = app
+        self.paints: list[tuple[float, int]] = []
+        self.late: list[float] = []
+        self._beat = time.perf_counter()
+        self._timer = QTimer(window)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start(5)
+        window.viewer.canvas.painted.connect(lambda number: self.paints.append((time.perf_counter(), number)))
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self.late.append(max(0.0, now - self._beat - 0.005))
+        self._beat = now
+
+    def clear(self) -> None:
+        """Begin anew."""
+        for kept in (self.paints, self.late, self._app.blocks):
+            kept.clear()
+
+    def tell(self, name: str, dropped: int) -> str:
+        """One line of figures."""
+        changes = zip(self.paints[1:], self.paints, strict=False)
+        times = [at for (at, number), (_, before) in changes if number != before]
+        apart = np.diff(times) * 1000 if len(times) > 2 else np.zeros(1)
+        p50, p99 = np.percentile(apart, (50, 99))
+        return (
+            f"{name:18} {len(times):4} shown {dropped:3} dropped | between paints p50 {p50:.1f} p99 {p99:.1f} "
+            f"max {apart.max():.1f} ms | longest block {max(self._app.blocks) * 1000:.1f} ms | "
+            f"late beat p99 {np.percentile(self.late, 99) * 1000:.1f} max {max(self.late) * 1000:.1f} ms"
+        )
+
+
+def wait(seconds: float) -> None:
+    """Let the window live."""
+    loop = QEventLoop()
+    QTimer.singleShot(round(seconds * 1000), Qt.TimerType.PreciseTimer, loop.quit)
+    loop.exec()
+
+
+def until(condition, seconds: float = 60.0) -> None:
+    """Let the window live until something is so."""
+    due = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > due:
+            raise SystemExit("it did not come about")
+        wait(0.05)
+
+
+def main() -> None:
+    """Measure and tell."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--frames", type=int, default=240)
+    chosen = parser.parse_args()
+    app = Application(["mapreel"])
+    dress(app, "dark")
+    with tempfile.TemporaryDirectory(prefix="mapreel-bench-") as name:
+        folder = Path(name) / "pictures"
+        folder.mkdir()
+        measure(app, make_shot(folder, chosen.frames), Path(name), chosen.seconds)
+
+
+def measure(app: Application, shot: Path, root: Path, seconds: float) -> None:
+    """Play from disk, then from memory, then as a wipe."""
+    say = sys.stdout.write
+    studio = Studio(state=root / "state", remember=False)
+    window = MainWindow(studio)
+    window.resize(*WINDOW)
+    window.show()
+    until(lambda: hasattr(window, "viewer"))
+    studio.shots.open_paths([str(shot)])
+    until(lambda: studio.viewer.shown is not None)
+    wait(1.0)
+    watch = Watch(app, window)
+    target = studio.viewer.target or SIZE
+    say(f"{SIZE[0]}x{SIZE[1]} shown as {target[0]}x{target[1]} on {QApplication.platformName()}, 24 fps\n")
+    for name, mode in (("from disk", Mode.SINGLE), ("from memory", Mode.SINGLE), ("wipe, from memory", Mode.WIPE)):
+        studio.viewer.layer_b = Layer.TRUTH
+        studio.viewer.mode = mode
+        studio.playback.to_first()
+        wait(0.5)
+        watch.clear()
+        studio.playback.play()
+        wait(seconds)
+        studio.playback.pause()
+        say(watch.tell(name, studio.playback.dropped) + "\n")
+    window.close()
+    window.deleteLater()
+    wait(0.2)
+
+
+if __name__ == "__main__":
+    main()
