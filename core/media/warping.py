@@ -13,6 +13,8 @@ Motion = NDArray[np.float32]  # [H, W, 2] pixels, x right, y down: pixel p of th
 Ids = NDArray[np.unsignedinteger]  # [H, W]
 Picture = NDArray[np.float32]  # [H, W, C]
 
+SEAM_SHARE = 0.12
+"""Of the height: so wide is the way from carried to new picture at the border of the frame."""
 SMALLEST_SEARCH_PX = 16
 """The search lays patches of eight pixels over the picture and refuses what is smaller than one and a half."""
 
@@ -59,6 +61,24 @@ def agreement(motion: Motion, here: tuple[Ids, ...], there: tuple[Ids, ...]) -> 
     for a, b in zip(here, there, strict=True):
         valid &= _ids16(a) == cv2.remap(_ids16(b), at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     return valid
+
+
+def insideness(motion: Motion) -> NDArray[np.float32]:
+    """How far each pixel is from those that come from outside of the other frame: [H, W], 0 there and 1 in the inner.
+
+    What is weighted with it fades where a moving camera brings new picture into the frame, in place of a line; where
+    nothing comes from outside, all of it is 1.
+    """
+    h, w = motion.shape[:2]
+    step = 4 if min(h, w) >= 64 else 1  # it is smooth: a sixteenth of the pixels says it as well
+    y, x = np.mgrid[0:h:step, 0:w:step].astype(np.float32)
+    at = motion[::step, ::step] + np.stack([x, y], axis=-1)
+    inside = cv2.inRange(at, (0.0, 0.0), (w - 1.0, h - 1.0))
+    if inside.all():
+        return np.ones((h, w), np.float32)
+    away = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_3)
+    soft: NDArray[np.float32] = cv2.resize(away * np.float32(step / (SEAM_SHARE * h)), (w, h))  # type: ignore[assignment]
+    return np.minimum(soft, np.float32(1.0))
 
 
 def _ids16(ids: Ids) -> NDArray[np.uint16]:

@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mapreel.core.media.warping import agreement, compose, fill_from_same, invert, warp_picture
+from mapreel.core.media.warping import agreement, compose, fill_from_same, insideness, invert, warp_picture
 from mapreel.core.vid2vid.filler import Carried
 from mapreel.core.vid2vid.keyframes import LONGEST_GAP
 from mapreel.core.vid2vid.shot import Shot
 
 Picture = NDArray[np.float32]  # [H, W, 3] -1..1, sRGB
 Motion = NDArray[np.float32]  # [H, W, 2] px
+_LEAST = np.float32(1e-3)  # what one key alone brings counts whole, wherever it comes from
 _MEAN = np.full((1, 3), 1 / 3, np.float32)
 _Neighbour = tuple[Picture, Motion, NDArray[np.bool_]]
 
@@ -79,7 +80,10 @@ def one_sided(picture: Picture, valid: NDArray[np.bool_], classes: NDArray[np.un
 
 def _blend(earlier: _Neighbour, later: _Neighbour, nearness: float, classes: NDArray[np.unsignedinteger]) -> Carried:
     """Two keys (picture, motion towards it, where it counts), the earlier one weighted by `nearness`."""
-    weights = [valid * np.float32(w) for (_, _, valid), w in ((earlier, nearness), (later, 1.0 - nearness))]
+    weights = [
+        valid * np.maximum(insideness(motion), _LEAST) * np.float32(w)
+        for (_, motion, valid), w in ((earlier, nearness), (later, 1.0 - nearness))
+    ]
     pictures = [warp_picture(picture, motion) for picture, motion, _ in (earlier, later)]
     mixed: Picture = cv2.blendLinear(*pictures, *weights)  # type: ignore[assignment]  # divides by their sum
     filled = fill_from_same(mixed, earlier[2] | later[2], classes)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from mapreel.core.contract.errors import MapreelError
 from mapreel.core.contract.requests import Quality
 from mapreel.core.media.labels import instance_edges
-from mapreel.core.media.warping import agreement, warp_picture
+from mapreel.core.media.warping import agreement, insideness, warp_picture
 from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.compensation import Motion, Picture, carried_from, motion_to, start_in_betweens
 from mapreel.core.vid2vid.filler import Carried, Filling
@@ -93,7 +93,7 @@ class Renderer:
         picture = self._synthesise(maps, seen, shot.reference_colours)
         if memory is not None and motion is not None:
             stays = agreement(motion, maps.ids, shot.maps(memory.index).ids)[..., None]
-            share = np.float32(STEADY ** abs(index - memory.index))
+            share = np.float32(STEADY ** abs(index - memory.index)) * insideness(motion)[..., None]
             picture = picture + stays * share * (warp_picture(memory.picture, motion) - picture)
         if seen is None:
             return picture, Memory(index, picture)

@@ -11,6 +11,7 @@ from mapreel.core.media.warping import (
     compose,
     estimate_motion,
     fill_from_same,
+    insideness,
     invert,
     positions,
     warp_ids,
@@ -240,3 +241,19 @@ def test_a_moving_texture_is_carried_almost_exactly():
     now = warp_picture(textured(y, x), constant(1.5, -0.75))
     truth = textured(y - 0.75, x + 1.5)
     assert np.abs(now - truth)[3:-3, 3:-3].max() < 0.05
+
+
+def test_what_is_carried_fades_where_a_pan_brings_new_picture_and_nowhere_else():
+    still = np.zeros((128, 256, 2), np.float32)
+    assert (insideness(still) == 1).all()
+    pan = still.copy()
+    pan[..., 1] = 20  # what is at the bottom came from below the other frame
+    soft = insideness(pan)
+    assert soft.dtype == np.float32
+    assert soft.shape == (128, 256)
+    assert (soft[112:] == 0).all()
+    assert (soft[:80] == 1).all()
+    middle = soft[88:108, 100]
+    assert (np.diff(middle) <= 0).all()
+    assert 0.2 < middle[5] < 0.95
+    assert insideness(pan[:8, :8] * 0 + 100).max() == 0
