@@ -77,7 +77,7 @@ def insideness(motion: Motion) -> NDArray[np.float32]:
     if inside.all():
         return np.ones((h, w), np.float32)
     away = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_3)
-    soft: NDArray[np.float32] = cv2.resize(away * np.float32(step / (SEAM_SHARE * h)), (w, h))  # type: ignore[assignment]
+    soft: NDArray[np.float32] = cv2.resize(away * np.float32(step / (SEAM_SHARE * h)), (w, h))
     return np.minimum(soft, np.float32(1.0))
 
 
