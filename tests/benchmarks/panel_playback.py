@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -30,6 +31,9 @@ from mapreel.ui.state.studio import Studio
 from mapreel.ui.state.viewer_plan import Mode
 from mapreel.ui.views.main_window import MainWindow
 from mapreel.ui.views.theme import dress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SIZE = (1280, 720)
 WINDOW = (1920, 1080)
@@ -111,7 +115,7 @@ def wait(seconds: float) -> None:
     loop.exec()
 
 
-def until(condition, seconds: float = 60.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Let the window live until something is so."""
     due = time.monotonic() + seconds
     while not condition():

@@ -315,9 +315,8 @@ class ViewerState(Observable):
             found = self._latest(plan)
         if found is None and not self._playback.playing:
             found = self._lacking(plan, number)
-        if found is not None:
-            if self.shown is None or not self.shown.same(found):
-                self.shown = found
+        if found is not None and (self.shown is None or not self.shown.same(found)):
+            self.shown = found
 
     def _made(self, plan: Plan, number: int) -> Shown | None:
         """A number with all its panes."""
