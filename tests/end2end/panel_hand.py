@@ -16,7 +16,7 @@ from PyQt6.QtGui import QDrag
 from PyQt6.QtWidgets import QApplication, QLabel
 
 LOOK_MS = 15
-LIMIT_S = 180.0
+LIMIT_S = 90.0
 
 
 class Hand:

@@ -124,24 +124,26 @@ class MainWindow(QMainWindow):
 
     def _fill(self) -> None:
         """The parts that take longer to make than a window may take to appear."""
-        places = ((self.middle, "viewer"), (self.below, "jobs"), (self.left, "hosts"))
-        for place, name in places:
-            module = f"mapreel.ui.views.{name}_view"
-            if importlib.util.find_spec(module) is None:
-                continue
-            view = getattr(importlib.import_module(module), f"{name.capitalize()}View")(self.studio)
-            setattr(self, name, view)
-            layout = place.layout()
-            if layout is not None:
-                layout.addWidget(view, 1)
-            else:
-                self.left.addWidget(view)
-        under = self.middle.layout()
-        if under is not None:
-            under.addWidget(DraftBar(self.studio.drafts))
+        from mapreel.ui.views.hosts_view import HostsView
+        from mapreel.ui.views.jobs_view import JobsView
+        from mapreel.ui.views.viewer_view import ViewerView
+
+        self.viewer = ViewerView(self.studio)
+        self.jobs = JobsView(self.studio)
+        self.hosts = HostsView(self.studio)
+        self._put(self.middle, self.viewer)
+        self._put(self.middle, DraftBar(self.studio.drafts))
+        self._put(self.below, self.jobs)
+        self.left.addWidget(self.hosts)
         self.left.setStretchFactor(0, 1)
-        if self.tabs.count():
-            self.tabs.make(self.tabs.currentIndex())
+        self.tabs.make(self.tabs.currentIndex())
+        self.studio.shots.current_changed.connect(lambda _: self.viewer.setFocus())
+
+    @staticmethod
+    def _put(place: QWidget, view: QWidget) -> None:
+        layout = place.layout()
+        assert isinstance(layout, QVBoxLayout)
+        layout.addWidget(view, 0 if isinstance(view, DraftBar) else 1)
 
     # -- dropping ----------------------------------------------------------------------------------------------------
 
