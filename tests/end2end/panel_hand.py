@@ -78,7 +78,7 @@ class FileWindow(QLabel):
         self.setWindowFlag(Qt.WindowType.FramelessWindowHint)
         self.resize(80, 40)
 
-    def mouseMoveEvent(self, _event):
+    def mouseMoveEvent(self, _event):  # noqa: N802 - Qt's name
         drag, data = QDrag(self), QMimeData()
         data.setUrls([QUrl.fromLocalFile(self._path)])
         drag.setMimeData(data)

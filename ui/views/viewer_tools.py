@@ -46,7 +46,7 @@ class ViewerTools(QWidget):
         self.full = keyed(tool("full", ""), tr("Full screen"), "F11")
         self._lay_out()
         follow(self._viewer, "mode", self._show_mode)
-        for name in ("fit", "zoom", "target"):
+        for name in ("fit", "zoom", "target", "shown"):
             follow(self._viewer, name, self._show_zoom)
         follow(self._viewer, "layers", self._allow)
 
