@@ -25,10 +25,10 @@ from mapreel.core.contract.frames import MissingFrames
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.requests import ImageFormat, Quality
 from mapreel.core.contract.takes import claim_take, next_take
-from mapreel.ui.state.bridge import ServiceState
-from mapreel.ui.state.job_texts import about
 from mapreel.core.media.modelfacts import MODEL_FILE as FILE
 from mapreel.core.media.modelfacts import Network, read_model, shipped_models
+from mapreel.ui.state.bridge import ServiceState
+from mapreel.ui.state.job_texts import about
 from mapreel.ui.state.render_choice import (
     FORMATS,
     RenderChoice,
@@ -63,6 +63,17 @@ def studio(studio):
     """Nothing is drafted here: a draft would start a service."""
     studio.drafts.enabled = False
     return studio
+
+
+@pytest.fixture
+def mute(studio, monkeypatch):
+    """A service that is said to be there, and is never asked."""
+    monkeypatch.setattr(studio.bridge, "ask", lambda *_, **__: 0)
+
+    def appear():
+        studio.bridge.state = ServiceState.HERE
+
+    return appear
 
 
 @pytest.fixture
@@ -215,9 +226,9 @@ def test_a_folder_of_a_model_is_kept(studio, tmp_path, qtbot):
 # -- the form ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_reason_is_the_first_thing_in_the_way(studio, form, tmp_path):
+def test_the_reason_is_the_first_thing_in_the_way(studio, mute, form, tmp_path):
     assert form.reason == "The service is starting …"
-    studio.bridge.state = ServiceState.HERE
+    mute()
     assert form.reason == ""
     form.range, form.own_range = Range.OWN, "1001-11:3"
     assert "write the step as x" in form.reason
@@ -314,12 +325,12 @@ def test_what_it_takes_is_said_honestly():
 # -- the view ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_view_says_what_is_wrong_where_it_is_wrong(studio, form, qtbot):
+def test_the_view_says_what_is_wrong_where_it_is_wrong(studio, mute, form, qtbot):
     view = RenderView(studio)
     qtbot.addWidget(view)
     view.resize(360, 800)
     view.show()
-    studio.bridge.state = ServiceState.HERE
+    mute()
     assert view.button.isEnabled()
     assert view.button.shortcut().toString() == "Ctrl+R"
     form.range = Range.OWN

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mapreel.ui.state.shots import Shots
 
 POLL_MS = 2000
+EAGER_MS = 300  # while an answer is waited for
 LANE = "hosts"
 SILENT_S = WAIT_S + 6.0
 """A host that was not heard of for so long is busy with something."""
@@ -78,6 +79,7 @@ class Hosts(Observable):
 
         def sent(number: int) -> None:
             self._waiting[session, number] = take
+            self._poll.setInterval(EAGER_MS)
             self.ask()
 
         def refused(error: MapreelError) -> None:
@@ -136,6 +138,8 @@ class Hosts(Observable):
         del self._waiting[session, number]
         self.good = good
         self.answer = text
+        if not self._waiting:
+            self._poll.setInterval(POLL_MS)
 
     def _shots_opened(self, shots: tuple[ShotState, ...]) -> None:
         """A shot that came from a host has the host's range and rate."""
