@@ -180,7 +180,7 @@ def _MEANINGS() -> dict[Quality, str]:  # noqa: N802 - a table; it needs the lan
         Quality.TEACHER: tr("The paper's large network paints every frame. Slowest."),
         Quality.FULL: tr("The network paints every frame. Best for final frames."),
         Quality.FAST: tr("The network paints key frames; those between follow the motion."),
-        Quality.DRAFT: tr("As fast, at lower resolution. For a look at timing."),
+        Quality.DRAFT: tr("Key frames, carried forward only. For a quick look."),
     }
 
 
