@@ -15,7 +15,7 @@ Codes = NDArray[np.uint8]  # [H, W, 3] sRGB
 
 SEARCH_PIXELS = 640 * 360
 """Motion is searched for on pictures of so many pixels at most: the panel shows it while it plays."""
-_FULL = 32.0  # 8-bit steps that are shown at full heat
+_COLD, _FULL = 4.0, 48.0  # 8-bit steps that are shown as nothing (light grain does as much), and at full heat
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ def _heat(now: Codes, change: NDArray[np.float32]) -> Codes:
     """The frame, dark and grey, and on it the change from violet to yellow."""
     grey = cv2.cvtColor(now, cv2.COLOR_RGB2GRAY) // 3
     smooth = cv2.GaussianBlur(change.astype(np.float32), (0, 0), 1.2)
-    scaled = np.clip(np.sqrt(smooth / _FULL) * 255.0, 0, 255).astype(np.uint8)
+    warm = np.clip((smooth - _COLD) / (_FULL - _COLD), 0.0, 1.0)
+    scaled = np.asarray(np.power(warm, 0.6) * 255.0, np.uint8)
     fire = cv2.cvtColor(cv2.applyColorMap(scaled, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     return np.asarray(np.maximum(fire, grey[..., None]), np.uint8)

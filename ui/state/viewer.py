@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mapreel.core.contract.errors import MapreelError
     from mapreel.ui.state.errands import Errands
     from mapreel.ui.state.frames import FrameKey, FrameStore
+    from mapreel.ui.state.palette_document import PaletteDocument
+    from mapreel.ui.state.palette_editor import PaletteEditor
     from mapreel.ui.state.playback import Playback
     from mapreel.ui.state.preferences import Preferences
     from mapreel.ui.state.shot import ShotState
@@ -194,6 +196,10 @@ class ViewerState(Observable):
         if all(shown.panes):
             self._playback.count_shown(shown.number)
 
+    def follow_palette(self, editor: PaletteEditor) -> None:
+        """Paint the labels as the palette that is edited has them, saved or not."""
+        editor.document_changed.connect(self._edited)
+
     def close(self) -> None:
         """End the thread."""
         self._darkroom.close()
@@ -238,6 +244,10 @@ class ViewerState(Observable):
 
     def _know_classes(self, classes: tuple[Class, ...]) -> None:
         self.classes = classes
+
+    def _edited(self, palette: PaletteDocument) -> None:
+        if palette.classes:
+            self.classes = tuple((entry.id, entry.name, entry.color) for entry in palette.classes)
 
     def _know_displays(self, displays: tuple[tuple[str, tuple[str, ...]], ...]) -> None:
         self.displays = displays

@@ -116,6 +116,7 @@ def _numbers(viewer: Observable, name: str, says: str, reach: tuple[float, float
     number.setRange(least, most)
     number.setSingleStep(step)
     number.setDecimals(2)
+    number.setFixedWidth(number.fontMetrics().horizontalAdvance("-12.00") + 40)
     describe(slider, says)
     describe(number, says)
     back = tool("undo", tr("Back to {value}", value=f"{usual:g}"), lambda: setattr(viewer, name, usual))

@@ -35,6 +35,7 @@ class Timeline(QWidget):
         self._frames, self._viewer, self._playback = studio.frames, studio.viewer, studio.playback
         self._still: QPixmap | None = None
         self._drag = ""
+        self._inside = QPalette.ColorRole.Light
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -114,11 +115,17 @@ class Timeline(QWidget):
         soft.setAlpha(90)
         painter.fillRect(QRectF(x - wide / 2, self._band().top(), wide, self._band().height()), soft)
         painter.fillRect(QRectF(x - 0.75, 0, 1.5, self.height()), accent)
+        text, metrics = str(self._playback.frame), self.fontMetrics()
+        width = metrics.horizontalAdvance(text) + 2 * _HEAD
+        left = min(max(0.0, x - width / 2), self.width() - width)
+        sign = QRectF(left, 0, width, metrics.height())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(accent)
-        painter.drawPolygon(QPolygonF([QPointF(x - _HEAD, 0), QPointF(x + _HEAD, 0), QPointF(x, _HEAD * 1.5)]))
+        painter.drawRoundedRect(sign, 3, 3)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        painter.setPen(self.palette().color(QPalette.ColorRole.HighlightedText))
+        painter.drawText(sign, int(Qt.AlignmentFlag.AlignCenter), text)
 
     def _band(self) -> QRectF:
         """The strip of frames, below the numbers."""
@@ -132,7 +139,11 @@ class Timeline(QWidget):
         picture.fill(self.palette().color(QPalette.ColorRole.Window))
         painter = QPainter(picture)
         band = self._band()
-        painter.fillRect(band, self.palette().color(QPalette.ColorRole.Base))
+        dark = self.palette().color(QPalette.ColorRole.Window).lightness() < 128
+        outside, self._inside = (QPalette.ColorRole.Base, QPalette.ColorRole.Light)
+        if not dark:
+            outside, self._inside = QPalette.ColorRole.Mid, QPalette.ColorRole.Base
+        painter.fillRect(band, self.palette().color(outside))
         if self._playback.numbers:
             self._draw_cut(painter, band)
             self._draw_memory(painter, band)
@@ -154,7 +165,7 @@ class Timeline(QWidget):
         shot = self._playback.shot
         assert shot is not None
         for rect in self._columns(band, [(shot.cut_in, shot.cut_out)]):
-            painter.fillRect(rect, self.palette().color(QPalette.ColorRole.Button))
+            painter.fillRect(rect, self.palette().color(self._inside))
 
     def _draw_memory(self, painter: QPainter, band: QRectF) -> None:
         """A line under the frames that are in memory: A below, B above it."""

@@ -72,7 +72,11 @@ class ViewerView(QWidget):
     # -- words -------------------------------------------------------------------------------------------------------
 
     def _show_read_out(self, found: ReadOut | None) -> None:
-        self.reads.setText(read_out_text(found) if found is not None else " ")
+        text = read_out_text(found) if found is not None else " "
+        fitting = self.reads.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, self.reads.width())
+        self.reads.setText(fitting)
+        self.reads.setToolTip(text.strip())
+        self.reads.setAccessibleDescription(text.strip())
 
     def _show_measure(self, _: object = None) -> None:
         shown = self._viewer.shown
