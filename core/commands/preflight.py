@@ -43,7 +43,7 @@ def check_render(request: RenderRequest) -> None:
     config = _config(find_model(request.model))
     there = source_numbers(config, request.labels)
     if len(there) <= HEADERS and len(frames or ()) <= HEADERS:
-        labels = open_source(config, request.labels, frames, request.missing, request, _rules(request))
+        labels = open_source(config, request.labels, frames, request.missing, request, _rules(request), {})
         if request.missing is MissingFrames.ERROR:  # else the shot has frames that are not on disk
             numbers = sorted({*labels.numbers, *there})
             References(request.reference, tuple(numbers), request.labels).check_sizes(labels.size)

@@ -178,7 +178,7 @@ class UnsupportedArchiveError(ArchiveError):
 
 
 class FramesLostError(MapreelError):
-    """Some frames of an archive cannot be read; all others were written."""
+    """Some frames cannot be read out of an archive, or made from their maps; all others were written."""
 
     code = "frames-lost"
 

@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapreel.core.contract.errors import DamagedFileError, GapError, MixedSizesError, UnsupportedFileError, UsageError
+from mapreel.core.contract.errors import (
+    DamagedFileError,
+    FileTooLargeError,
+    GapError,
+    InputError,
+    MissingInputError,
+    MixedSizesError,
+    UnsupportedFileError,
+    UsageError,
+)
 from mapreel.core.contract.frames import FoundSequence, FrameRange, MissingFrames, SequencePattern, find_sequence
 from mapreel.core.contract.maps import MapOptions
 from mapreel.core.media.classes import ClassRules
@@ -45,6 +54,11 @@ class MapKind(StrEnum):
 
 
 NO_OPTIONS = MapOptions()
+UNREADABLE = (DamagedFileError, FileTooLargeError, UnsupportedFileError, MissingInputError)
+"""What is wrong with one file of a sequence, and need not be with the others. Each names the file and the frame."""
+FIRST_TRIES = 16
+"""Files at the beginning of a sequence that may be broken before it is given up."""
+Lost = dict[int, InputError]
 _DATA = (MapKind.LABEL, MapKind.INSTANCE, MapKind.MOTION)
 
 
@@ -94,12 +108,20 @@ class ShotSequence:
         elif number not in self._planned:
             raise UsageError(f"frame {number} is not among the planned frames", "add it to --frames")
         if there is None or (there != number and self.kind is MapKind.MOTION):
-            shape, kind = ((self.planes,), np.uint8) if self.kind is MapKind.DRAWING else _BLACK[self.kind]
-            return np.zeros((*self.size, *shape), kind)
-        pixels = self.load(there)
+            return self.black()
+        return self.stored(there)
+
+    def stored(self, number: int) -> NDArray[Any]:
+        """The map of any frame number that is on disk, planned or not. Raises as `read`."""
+        pixels = self.load(number)
         if pixels.shape[:2] != self.size:
-            raise _mixed(self.source, self.path(there), (self.numbers[0], self.size), (there, pixels.shape[:2]))
+            raise _mixed(self.source, self.path(number), (self.numbers[0], self.size), (number, pixels.shape[:2]))
         return pixels
+
+    def black(self) -> NDArray[Any]:
+        """What stands for a frame that nobody has."""
+        shape, kind = ((self.planes,), np.uint8) if self.kind is MapKind.DRAWING else _BLACK[self.kind]
+        return np.zeros((*self.size, *shape), kind)
 
     def filled_note(self) -> str:
         """One sentence that lists what was filled and how, or an empty string."""
@@ -121,6 +143,7 @@ def open_maps(
     missing: MissingFrames = MissingFrames.ERROR,
     options: MapOptions = NO_OPTIONS,
     rules: ClassRules | None = None,
+    lost: Lost | None = None,
 ) -> ShotSequence:
     """Plans a sequence, looks at every header and reads one frame, so that what is wrong is told before any work.
 
@@ -132,6 +155,8 @@ def open_maps(
       hold   the nearest frame before is repeated, at the start the first one after; motion becomes zero: nothing moves
       black  label and instance 0, motion zero, colour black; id 0 is void in most palettes, but sky in `street`
     options, rules: how maps are read, and whose classes label maps become; see `labels.MapReading`.
+    lost: takes the files that cannot be read, by frame number, so that they do not keep the others from being opened;
+    `read` raises for them what stands there. None: the first of them is raised.
     The frame after a filled one has motion that points at a frame nobody saw: `filled` tells the renderer where.
     Raises MissingInputError, EmptySequenceError, GapError, MixedSizesError (both frames and sizes), DamagedFileError,
     FileTooLargeError, UnsupportedFileError, InputError.
@@ -145,13 +170,14 @@ def open_maps(
     filled = _fill(planned, found.numbers, missing, found.pattern.format(), found.pattern.path)
     there = _on_disk(planned, found)
     read = _reader(kind, options, rules)
-    read(found.pattern.path(there[0]), frame=there[0])  # colours where ids belong are told now, not at frame 1
-    size = _map_size if kind in _DATA else _common_size
+    beyond = [] if lost is None else [number for number in found.numbers if number not in set(there)]
+    _read_first(found.pattern, [*there, *beyond], read, lost)  # colours where ids belong are told now, not at frame 1
+    header = map_header if kind in _DATA else _color_header
     return ShotSequence(
         kind=kind,
         source=found.pattern.format(),
         numbers=planned,
-        size=size(found.pattern, there, read),
+        size=_one_size(found.pattern, there, beyond, header, read, lost),
         filled=MappingProxyType(filled),
         filed=found.pattern.path,
         load=lambda number: read(found.pattern.path(number), frame=number),
@@ -269,25 +295,63 @@ def _on_disk(planned: tuple[int, ...], found: FoundSequence) -> list[int]:
     return [number for number in planned if number in here] or [found.numbers[0]]
 
 
-def _map_size(pattern: SequencePattern, numbers: list[int], read: Callable[..., NDArray[Any]]) -> tuple[int, int]:
-    """The one size of all maps; a map of another kind than the first is read at once, so that it fails now or never."""
-    first, form = map_header(pattern.path(numbers[0]), numbers[0])
-    for number in numbers[1:]:
-        size, other = map_header(pattern.path(number), number)
-        if size != first:
-            raise _mixed(pattern.format(), pattern.path(number), (numbers[0], first), (number, size))
-        if other != form:
+def _read_first(
+    pattern: SequencePattern, numbers: list[int], read: Callable[..., NDArray[Any]], lost: Lost | None
+) -> None:
+    """Read one map, the first that can be. Raises what keeps all of the first ones from being read."""
+    most = min(FIRST_TRIES, len(numbers))
+    for tries, number in enumerate(numbers, start=1):
+        try:
             read(pattern.path(number), frame=number)
-    return first
+        except UNREADABLE as error:
+            wrong_kind = tries == 1 and isinstance(error, UnsupportedFileError)  # and so are the others, as a rule
+            if lost is None or wrong_kind or tries == most:
+                raise next(iter(lost.values())) if lost else error from None
+            lost.setdefault(number, error)
+        else:
+            return
 
 
-def _common_size(pattern: SequencePattern, numbers: list[int], _: Callable[..., NDArray[Any]]) -> tuple[int, int]:
-    first = picture_size(pattern.path(numbers[0]), frame=numbers[0])
-    for number in numbers[1:]:
-        size = picture_size(pattern.path(number), frame=number)
-        if size != first:
-            raise _mixed(pattern.format(), pattern.path(number), (numbers[0], first), (number, size))
-    return first
+Header = Callable[[Path, int], tuple[tuple[int, int], tuple[str, ...]]]
+
+
+def _one_size(
+    pattern: SequencePattern,
+    numbers: list[int],
+    beyond: list[int],
+    header: Header,
+    read: Callable[..., NDArray[Any]],
+    lost: Lost | None,
+) -> tuple[int, int]:
+    """The one size of all maps; a map of another kind than the first is read at once, so that it fails now or never.
+
+    beyond: frames that are asked only when none of the planned ones can be.
+    """
+    first: tuple[int, tuple[int, int], tuple[str, ...]] | None = None
+    for place, number in enumerate([*numbers, *beyond]):
+        if first is not None and place >= len(numbers):
+            break
+        try:
+            size, form = header(pattern.path(number), number)
+        except UNREADABLE as error:
+            if lost is None:
+                raise
+            lost.setdefault(number, error)
+            continue
+        if first is None:
+            first = (number, size, form)
+        if size != first[1]:
+            raise _mixed(pattern.format(), pattern.path(number), first[:2], (number, size))
+        if form != first[2]:
+            read(pattern.path(number), frame=number)
+    if first is None:
+        assert lost
+        raise next(iter(lost.values()))
+    return first[1]
+
+
+def _color_header(path: Path, number: int) -> tuple[tuple[int, int], tuple[str, ...]]:
+    return picture_size(path, frame=number), ()
 
 
 def _fill(

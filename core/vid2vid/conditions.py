@@ -18,6 +18,7 @@ from mapreel.core.media.drawing import PLANES, Drawing, condition_planes, draw, 
 from mapreel.core.media.landmarks import Landmarks, Subject, are_landmarks, read_landmarks
 from mapreel.core.media.sequence import (
     NO_OPTIONS,
+    Lost,
     MapKind,
     ShotSequence,
     counted,
@@ -70,11 +71,12 @@ def open_source(
     missing: MissingFrames = MissingFrames.ERROR,
     options: MapOptions = NO_OPTIONS,
     rules: ClassRules | None = None,
+    lost: Lost | None = None,
 ) -> ShotSequence:
     """The maps that a model reads: as `open_maps`, which it is for label maps, with landmarks and drawings besides.
 
     Landmarks are drawn at the size the model was trained at. Without a config label maps are read. options, rules: how
-    label maps are read, and whose classes they become.
+    label maps are read, and whose classes they become. lost: takes the files that cannot be read.
 
     Raises:
         InputError: see `open_maps`.
@@ -82,7 +84,7 @@ def open_source(
     """
     if config is None or config.task == "city":
         _refuse(are_landmarks(source), source, "landmarks", "label maps")
-        return open_maps(source, MapKind.LABEL, frames, missing, options, rules)
+        return open_maps(source, MapKind.LABEL, frames, missing, options, rules, lost)
     subject = Subject(config.task)
     if are_landmarks(source):
         landmarks = read_landmarks(source)
@@ -92,7 +94,7 @@ def open_source(
         if config.conditions != condition_planes(PLANES[subject]):
             sequence = _one_plane(sequence)
     else:
-        sequence = picture_sequence(subject, source, frames, missing)
+        sequence = picture_sequence(subject, source, frames, missing, lost)
     if condition_planes(sequence.planes) != config.conditions:
         raise ModelMismatchError(
             f"the model reads the parts of a face from landmarks, and the drawn lines in {source} belong to no part",
@@ -116,9 +118,10 @@ def picture_sequence(
     source: str,
     frames: FrameRange | None = None,
     missing: MissingFrames = MissingFrames.ERROR,
+    lost: Lost | None = None,
 ) -> ShotSequence:
     """Drawn pictures of a face or body. Raises as `open_maps`."""
-    colors = open_maps(source, MapKind.COLOR, frames, missing)
+    colors = open_maps(source, MapKind.COLOR, frames, missing, lost=lost)
     return ShotSequence(
         kind=MapKind.DRAWING,
         source=colors.source,

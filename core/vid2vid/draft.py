@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import UsageError
+from mapreel.core.contract.frames import MissingFrames
 from mapreel.core.contract.requests import DraftRequest, Quality, Request
 from mapreel.core.device import pick_device
 from mapreel.core.media.warping import agreement, fill_from_same, invert, warp_picture
@@ -220,7 +221,9 @@ class View:
             if bounds[0] <= number <= bounds[1] and number in shot.labels.numbers:
                 self._shots.move_to_end(bounds)
                 return shot
-        shot = open_shot(self._renderer.model, replace(self._request, frame=number).as_render())
+        stand_in = None if self._request.missing is MissingFrames.ERROR else self._request.missing
+        request = replace(self._request, frame=number).as_render()
+        shot = open_shot(self._renderer.model, request, stand_in=stand_in)
         segment = shot.timeline.segment(_place(shot, number))
         numbers = shot.timeline.numbers
         self._shots[numbers[segment.start], numbers[segment.end - 1]] = shot

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import MappingProxyType
 
 import numpy as np
@@ -13,11 +14,12 @@ from mapreel.core.contract.maps import split_layout
 from mapreel.core.media.classes import ClassRules
 from mapreel.core.media.mapfacts import motion_source
 from mapreel.core.media.motioncheck import Pair, combined, judge
-from mapreel.core.media.sequence import MapKind, ShotSequence
+from mapreel.core.media.sequence import UNREADABLE, MapKind, ShotSequence
 from mapreel.core.vid2vid.inputs import ClassTable
 
 TRIED_PAIRS = 2
 """Frames whose motion is tried on the labels: enough to tell, cheap beside one frame of a network."""
+MOST_TRIES = 8
 
 
 def class_rules(rules: tuple[tuple[str, str], ...], table: ClassTable, model: str) -> ClassRules:
@@ -43,12 +45,13 @@ def check_motion(
     """
     if motion is None or labels.kind is not MapKind.LABEL:
         return ""
-    numbers = _neighbours(labels, instances, motion, planned)
-    better = judge(_pair(labels, instances, motion, number) for number in numbers).better
+    pairs = _pairs(labels, instances, motion, planned)
+    better = judge(pairs.values()).better
     if better is None:
         return ""
-    path = motion.path(numbers[0])
-    source = motion_source(path, numbers[0], told)
+    number = next(iter(pairs))
+    path = motion.path(number)
+    source = motion_source(path, number, told)
     right = combined(source.axes, better.axes)
     doubt = (
         f"the motion {motion.source} seems to point the wrong way: read as {source.axes} ({source.why}), labels meet "
@@ -60,18 +63,24 @@ def check_motion(
         doubt,
         f"write --motion-layout {right}, or --motion-layout {source.axes} to keep it",
         file=str(path),
-        frame=numbers[0],
+        frame=number,
     )
 
 
-def _neighbours(
+def _pairs(
     labels: ShotSequence, instances: ShotSequence | None, motion: ShotSequence, planned: tuple[int, ...]
-) -> list[int]:
-    """Planned frames that are there with their motion and the frame before."""
+) -> dict[int, Pair]:
+    """The first planned frames that are there with their motion and the frame before; broken files are passed over."""
     sequences = [labels, *([instances] if instances is not None else [])]
     there = set.intersection(*(set(s.numbers) - set(s.filled) for s in sequences))
     moved = set(motion.numbers) - set(motion.filled)
-    return [n for n in planned if n in moved and n in there and n - 1 in there][:TRIED_PAIRS]
+    pairs: dict[int, Pair] = {}
+    for number in [n for n in planned if n in moved and n in there and n - 1 in there][:MOST_TRIES]:
+        with contextlib.suppress(*UNREADABLE):  # the job says so when it comes there
+            pairs[number] = _pair(labels, instances, motion, number)
+        if len(pairs) == TRIED_PAIRS:
+            break
+    return pairs
 
 
 def _pair(labels: ShotSequence, instances: ShotSequence | None, motion: ShotSequence, number: int) -> Pair:

@@ -12,14 +12,15 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from mapreel.core.contract.errors import OutputExistsError, UsageError
-from mapreel.core.contract.frames import FrameRange
+from mapreel.core.contract.errors import FramesLostError, MapreelError, OutputExistsError, UsageError
+from mapreel.core.contract.frames import FrameRange, MissingFrames
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.requests import Quality, RenderRequest
 from mapreel.core.contract.takes import claim_folder, is_file_take, resume_take, write_atomically
 from mapreel.core.device import pick_device
 from mapreel.core.media.delivery import Delivery
 from mapreel.core.media.movies import movie_info
+from mapreel.core.media.sequence import counted
 from mapreel.core.media.sidecars import written
 from mapreel.core.vid2vid.checkpoint import Model, load_model
 from mapreel.core.vid2vid.conditions import source_digits
@@ -36,12 +37,17 @@ from mapreel.core.vid2vid.teacher_model import TeacherModel, load_teacher
 from mapreel.core.vid2vid.teacher_renderer import TeacherRenderer
 from mapreel.core.vid2vid.timeline import Segment
 
+SAID = 100
+"""Failed frames whose sentences go into the detail of the error; the side-car has all."""
+
 
 def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[str, Any]:
     """Render what the request asks for into `take` (a folder, or a movie file).
 
     Frames that stand in the take already, made by the same request and model, are kept. The frames of a movie wait in
-    its claim folder, and its side-car lies beside it (`x.mp4.json`).
+    its claim folder, and its side-car lies beside it (`x.mp4.json`). A frame with a map that cannot be read fails
+    alone: all others are made, and a second attempt makes just those that failed, and those whose maps have changed
+    or that lean on such. With `missing` hold or black, others stand for the map, as for one that is not there.
 
     Returns:
         take, frames, planned, rendered (in this attempt), key_share, seconds, frames_per_second, width, height, bytes
@@ -49,6 +55,7 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
 
     Raises:
         UsageError: bad input; nothing is written then.
+        FramesLostError: some maps cannot be read; names their frames, all others are written (but no movie).
         OutputError: the take cannot be written.
         CancelledError: the context asked for it; finished frames stay.
     """
@@ -58,13 +65,14 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
     model = load_teacher(request.model) if composite else load_model(request.model)
     if is_file_take(take) and take.exists() and not (folder / SIDECAR).is_file():
         return _finished_movie(request, take, folder, model)
-    shot = open_shot(model, request)
+    fails = request.missing is MissingFrames.ERROR
+    shot = open_shot(model, request, stand_in=MissingFrames.HOLD if fails else request.missing)
     _read_once(shot)
     resume_take(folder)
     files = TakeFolder(folder, request, model, source_digits(request.labels))
     maps = (("labels", shot.labels), ("instances", shot.instances), ("motion", shot.motion))
     files.sources, files.plates = map_files(maps), plate_headers(request, maps)
-    job = _RenderJob(shot, files, _renderer(model), request.quality, context)
+    job = _RenderJob(shot, files, _renderer(model), request.quality, context, fails=fails)
     result = {"take": str(take), **job.run(), "model": model.name, "model_sha256": model.sha256}
     if is_file_take(take):
         note = _write_movie(files, shot, take, render_delivery(request, model), request.fps, context)
@@ -92,8 +100,11 @@ class _RenderJob:
         renderer: Renderer | TeacherRenderer,
         quality: Quality,
         context: JobContext,
+        *,
+        fails: bool,
     ) -> None:
         self.shot, self.files, self.renderer, self.quality, self.context = shot, files, renderer, quality, context
+        self.fails = fails  # a frame with maps that cannot be read; else others stand for them
         self.planned = str(FrameRange.from_numbers(shot.planned))
         self.notes = [s.filled_note() for s in (shot.labels, shot.instances, shot.motion) if s and s.filled]
         self.notes += [shot.doubt] if shot.doubt else []
@@ -108,13 +119,18 @@ class _RenderJob:
         self.context.report(Progress(kept, total, "render", remaining.update(kept, total)))
         with FrameWriter(self.files) as writer, closing(self._frames(missing)) as frames:
             for count, frame in enumerate(frames, start=1):
-                writer.add(frame.number, frame.pixels)
+                if not self._failed(frame.number):
+                    writer.add(frame.number, frame.pixels)
                 self.context.report(Progress(kept + count, total, "render", remaining.update(kept + count, total)))
             writer.flush()
         seconds = time.monotonic() - started
-        self.notes += self.renderer.notes
-        self.files.check(shot.planned, shot.size_px, self.context)
+        filled = "" if self.fails else shot.lost_note(frozenset(missing))
+        self.notes += [*self.renderer.notes, *([filled] if filled else [])]
+        made = tuple(number for number in shot.planned if number not in self.files.failed)
+        self.files.check(made, shot.size_px, self.context)
         self.files.describe(shot.planned, self.notes)
+        if self.files.failed:
+            raise self._loss(len(made))
         keys = len(self.files.keys & set(shot.planned))
         return {
             "frames": total,
@@ -128,6 +144,28 @@ class _RenderJob:
             "bytes": sum(self.files.path(number).stat().st_size for number in shot.planned),
             "notes": self.notes,
         }
+
+    def _failed(self, number: int) -> bool:
+        """Whether a frame that was made does not count, because others stood for its maps; notes why."""
+        error = self.shot.lost.get(number) if self.fails else None
+        if error is not None:
+            self.files.failed[number] = str(error)
+            self.files.keys.discard(number)
+        return error is not None
+
+    def _loss(self, made: int) -> MapreelError:
+        """What is said of the frames that failed; of all of them, what is wrong with the first."""
+        failed = sorted(self.files.failed)
+        first = self.shot.lost[failed[0]]
+        if not made:
+            return first
+        return FramesLostError(
+            f"{counted(failed)} not rendered, the other {made} are: {first.what}",
+            "render these maps again, or let others stand for them with --missing hold",
+            detail="\n".join(self.files.failed[number] for number in failed[:SAID]),
+            file=first.file,
+            frame=failed[0],
+        )
 
     def _outdated(self, standing: set[int]) -> set[int]:
         """Frames that stand in the take, but were made before their maps, or from another anchor."""
@@ -248,9 +286,15 @@ def _movie_exists(take: Path) -> OutputExistsError:
 
 
 def _read_once(shot: Shot) -> None:
-    """Read the first planned frame and all references before the take is touched: most bad input shows there."""
+    """Read the first planned frame and all references before the take is touched: most bad input shows there.
+
+    What references show is carried to all frames, so that their maps have to be read.
+    """
     shot.maps(shot.timeline.numbers.index(shot.planned[0]))
     _ = shot.reference_colours
+    for number in shot.references.numbers if shot.references else ():
+        if number in shot.lost:
+            raise shot.lost[number]
 
 
 def _write_movie(files: TakeFolder, shot: Shot, take: Path, delivery: Delivery, fps: float, context: JobContext) -> str:

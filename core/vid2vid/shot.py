@@ -6,18 +6,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mapreel.core.contract.errors import GapError, MixedSizesError, ModelMismatchError
+from mapreel.core.contract.errors import GapError, InputError, MixedSizesError, ModelMismatchError
 from mapreel.core.contract.frames import MAX_FRAMES, FrameRange, MissingFrames
 from mapreel.core.contract.requests import KeyRule, RenderRequest
 from mapreel.core.media.drawing import Drawing, conditions, drawing_motion, subject_mask
-from mapreel.core.media.sequence import MapKind, ShotSequence, numbers_on_disk, open_maps
+from mapreel.core.media.sequence import UNREADABLE, Lost, MapKind, ShotSequence, counted, numbers_on_disk, open_maps
 from mapreel.core.media.warping import estimate_motion
 from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.conditions import open_source, source_numbers
@@ -30,6 +30,7 @@ from mapreel.core.vid2vid.timeline import Timeline
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+Reader = Callable[[int], NDArray[Any]]
 KEPT_FRAMES = 24
 """Decoded frames and estimated motions kept in memory: a gap between key frames, its neighbours and what is read ahead,
 however long the shot."""
@@ -57,8 +58,17 @@ class FrameMaps:
         return (labels,) if self.instances is None else (labels, self.instances)
 
 
+UNUSABLE = (*UNREADABLE, MixedSizesError)
+"""What is wrong with the files of one frame: the others are rendered."""
+
+
 class Shot:
-    """Label, instance and motion maps of one shot, read when asked for and kept for a short while."""
+    """Label, instance and motion maps of one shot, read when asked for and kept for a short while.
+
+    stand_in: what stands for a frame whose files cannot be read, so that its neighbours can be made: the maps of the
+    nearest frame before that can be read (of the first after), or nothing at all for black. None: they are an error.
+    lost: the frames that this came to, and why; shared with twins.
+    """
 
     def __init__(
         self,
@@ -70,8 +80,11 @@ class Shot:
         timeline: Timeline,
         references: References | None = None,
         keys: KeyRule = KeyRule.ADAPTIVE,
+        stand_in: MissingFrames | None = None,
     ) -> None:
-        self.references, self.keys = references, keys
+        self.references, self.keys, self.stand_in = references, keys, stand_in
+        self.lost: Lost = {}
+        self._broken: set[int] = set()  # frames without labels or instances, so that none is tried twice
         self.model, self.labels, self.instances, self.motion, self.planned = model, labels, instances, motion, planned
         self.timeline = timeline
         self.doubt = ""  # about the motion, for who reads the notes of a take
@@ -82,7 +95,7 @@ class Shot:
 
     def twin(self) -> Shot:
         """The same shot with nothing read yet, for another thread."""
-        return Shot(
+        twin = Shot(
             self.model,
             self.labels,
             self.instances,
@@ -91,7 +104,10 @@ class Shot:
             self.timeline,
             self.references,
             self.keys,
+            self.stand_in,
         )
+        twin.lost, twin._broken = self.lost, self._broken
+        return twin
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -99,7 +115,10 @@ class Shot:
         return self.labels.size
 
     def maps(self, index: int) -> FrameMaps:
-        """The maps at timeline index `index`. Raises what the readers raise, and UnknownLabelError."""
+        """The maps at timeline index `index`; those that stand in for what cannot be read, if the shot has such.
+
+        Raises what the readers raise, and UnknownLabelError.
+        """
         number = self.timeline.numbers[index]
         ahead = self._ahead.pop(number, None)
         return _kept(self._frames, number, ahead.result if ahead else lambda: self._read(number), len(self._ahead))
@@ -124,18 +143,64 @@ class Shot:
         times = [0.0]
         for sequence in (self.labels, self.instances, self.motion):
             if sequence is not None and number in sequence.numbers and number not in sequence.filled:
-                found = sequence.path(number).stat()  # a copy may keep the time of writing, but not that of its arrival
-                times += [found.st_mtime, found.st_ctime]
+                try:
+                    found = sequence.path(number).stat()
+                except FileNotFoundError:  # meanwhile: whoever reads it will say so
+                    continue
+                times += [found.st_mtime, found.st_ctime]  # a copy may keep the time of writing, not of its arrival
         return max(times)
 
+    def lost_note(self, planned: frozenset[int]) -> str:
+        """One sentence that lists the planned frames for which others stand, or an empty string."""
+        lost = sorted(planned & set(self.lost))
+        if not lost:
+            return ""
+        how = "black" if self.stand_in is MissingFrames.BLACK else "held from the nearest frame"
+        return f"{counted(lost)} {how}, because files cannot be read: {str(self.lost[lost[0]]).rstrip('.')}."
+
     def _read(self, number: int) -> FrameMaps:
-        labels = self.labels.read(number)
-        instances = self.instances.read(number) if self.instances else None
+        try:
+            maps = self._read_maps(number, self.labels.read, self.instances.read if self.instances else None)
+        except UNUSABLE as error:
+            return self._instead(number, error)
+        try:
+            return replace(maps, motion=self._read_motion(number))
+        except UNUSABLE as error:
+            if self.stand_in is None:
+                raise
+            self.lost.setdefault(number, error)
+            return maps
+
+    def _read_maps(self, number: int, labels_of: Reader, instances_of: Reader | None) -> FrameMaps:
+        """The maps of a frame without its motion."""
+        labels = labels_of(number)
+        instances = instances_of(number) if instances_of else None
         if self.labels.kind is MapKind.DRAWING:
             classes = subject_mask(labels).astype(np.intp)
-            return FrameMaps(number, classes, instances, self._read_motion(number), labels)
+            return FrameMaps(number, classes, instances, None, labels)
         classes = self.model.table.indices(labels, file=str(self.labels.path(number)), frame=number)
-        return FrameMaps(number, classes, instances, self._read_motion(number))
+        return FrameMaps(number, classes, instances, None)
+
+    def _instead(self, number: int, error: InputError) -> FrameMaps:
+        """What stands for a frame that cannot be read: the same whoever asks first, and in every chunk of the shot."""
+        if self.stand_in is None:
+            raise error
+        self.lost.setdefault(number, error)
+        self._broken.add(number)
+        if self.stand_in is MissingFrames.BLACK:
+            black = self.instances.black if self.instances else None
+            return self._read_maps(number, lambda _: self.labels.black(), (lambda _: black()) if black else None)
+        at = self.timeline.numbers.index(number)
+        for other in (*reversed(self.timeline.numbers[:at]), *self.timeline.numbers[at + 1 :]):
+            if other in self._broken:
+                continue
+            try:
+                found = self._read_maps(other, self.labels.stored, self.instances.stored if self.instances else None)
+            except UNUSABLE:
+                self._broken.add(other)
+                continue
+            return replace(found, number=number)
+        raise error
 
     def _read_motion(self, number: int) -> NDArray[np.float32] | None:
         """The renderer's motion, None where it does not lead from these maps to those of the frame before."""
@@ -171,8 +236,10 @@ def _kept(store: OrderedDict[K, V], key: K, make: Callable[[], V], elsewhere: in
     return store[key]
 
 
-def open_shot(model: Model | TeacherModel, request: RenderRequest) -> Shot:
+def open_shot(model: Model | TeacherModel, request: RenderRequest, *, stand_in: MissingFrames | None = None) -> Shot:
     """Open all maps of a request; sizes, gaps and numbers are checked before anything is rendered.
+
+    stand_in: see `Shot`; with it, files that cannot be read are no error here.
 
     The timeline holds every frame that is on disk (and what the policy fills between them), also those not asked for:
     a chunk must see its neighbours to give the pixels the whole shot would have. Opened are only the maps that the
@@ -185,7 +252,8 @@ def open_shot(model: Model | TeacherModel, request: RenderRequest) -> Shot:
     frames = FrameRange.parse(request.frames) if request.frames else None
     config: GeneratorConfig | PaperConfig = model.config
     rules = class_rules(request.classes, model.table, model.name)
-    found = open_source(config, request.labels, frames, request.missing, request, rules)
+    lost: Lost | None = None if stand_in is None else {}
+    found = open_source(config, request.labels, frames, request.missing, request, rules, lost)
     planned = tuple(sorted(found.numbers))
     around = set(source_numbers(config, request.labels))
     there = set(_shared(request.instances, MapKind.INSTANCE, planned)) if request.instances else around
@@ -202,9 +270,10 @@ def open_shot(model: Model | TeacherModel, request: RenderRequest) -> Shot:
         carried = (carried_over(references, s, request.quality, len(timeline)) for s in segments)
         needed |= {timeline.numbers[i] for indices in carried for i in indices} | set(references.numbers)
     numbers = tuple(sorted(needed))
-    labels = open_source(config, request.labels, FrameRange.from_numbers(numbers), request.missing, request, rules)
-    instances = _open(request.instances, MapKind.INSTANCE, numbers, request) if request.instances else None
-    motion = _open_motion(request, numbers, planned) if request.motion else None
+    opened = FrameRange.from_numbers(numbers)
+    labels = open_source(config, request.labels, opened, request.missing, request, rules, lost)
+    instances = _open(request.instances, MapKind.INSTANCE, numbers, request, lost) if request.instances else None
+    motion = _open_motion(request, numbers, planned, lost) if request.motion else None
     for partner in (instances, motion):
         if partner is not None:
             _check_size(partner, labels)
@@ -217,16 +286,25 @@ def open_shot(model: Model | TeacherModel, request: RenderRequest) -> Shot:
         )
     if references is not None:
         references.check_sizes(labels.size)
-    shot = Shot(model, labels, instances, motion, planned, timeline, references, request.keys)
+    shot = Shot(model, labels, instances, motion, planned, timeline, references, request.keys, stand_in)
     shot.doubt = check_motion(labels, instances, motion, planned, request.motion_layout)
     return shot
 
 
-def _open(source: str, kind: MapKind, numbers: tuple[int, ...], request: RenderRequest) -> ShotSequence:
-    return open_maps(source, kind, FrameRange.from_numbers(numbers), request.missing, request)
+def _open(
+    source: str, kind: MapKind, numbers: tuple[int, ...], request: RenderRequest, lost: Lost | None
+) -> ShotSequence:
+    return open_maps(source, kind, FrameRange.from_numbers(numbers), request.missing, request, lost=_apart(lost))
 
 
-def _open_motion(request: RenderRequest, numbers: tuple[int, ...], planned: tuple[int, ...]) -> ShotSequence | None:
+def _apart(lost: Lost | None) -> Lost | None:
+    """Each kind of map has its own: the first of its files that can be read is another."""
+    return None if lost is None else {}
+
+
+def _open_motion(
+    request: RenderRequest, numbers: tuple[int, ...], planned: tuple[int, ...], lost: Lost | None
+) -> ShotSequence | None:
     """Motion of every planned frame, and of its neighbours as far as there is any.
 
     Nothing lies before the first frame of a shot, so many renderers write no motion for it: it may be missing.
@@ -235,7 +313,7 @@ def _open_motion(request: RenderRequest, numbers: tuple[int, ...], planned: tupl
     needed = set(planned) - ({planned[0]} if planned[0] == numbers[0] else set())
     found = _shared(source, MapKind.MOTION, planned) if needed else numbers_on_disk(source)
     wanted = tuple(sorted(needed | (set(found) & set(numbers))))
-    return _open(source, MapKind.MOTION, wanted, request) if wanted else None
+    return _open(source, MapKind.MOTION, wanted, request, lost) if wanted else None
 
 
 def _shared(source: str, kind: MapKind, planned: tuple[int, ...]) -> tuple[int, ...]:

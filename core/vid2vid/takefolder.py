@@ -59,6 +59,9 @@ class TakeFolder:
         self.anchors: set[int] = set()
         """Frame numbers at which the chains of the frames here began."""
         self._numbers: set[int] = set()
+        self.failed: dict[int, str] = {}
+        """Frame numbers of this job that could not be made, and why."""
+        self._failed_before: dict[int, str] = {}
         self._adopt()
 
     def path(self, number: int) -> Path:
@@ -81,6 +84,7 @@ class TakeFolder:
             self.keys |= {int(key) for key in known["keys"]}
             self.anchors |= {int(anchor) for anchor in known["anchors"]}
             self._numbers |= set(FrameRange.parse(known["frames"]))
+            self._failed_before = {int(number): str(why) for number, why in known.get("failed", {}).items()}
             self._known = {int(number): dict(entry) for number, entry in known.get("written", {}).items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as exc:
             raise OutputError(
@@ -121,14 +125,18 @@ class TakeFolder:
 
     def _describe(self, planned: tuple[int, ...], notes: list[str]) -> None:
         self._numbers |= set(planned)
-        state = {
+        others = {number: why for number, why in self._failed_before.items() if number not in planned}
+        failed = {str(number): why for number, why in sorted({**others, **self.failed}.items())}
+        state: dict[str, Any] = {
             "frames": str(FrameRange.from_numbers(sorted(self._numbers))),
-            "finished": all(self.path(number).is_file() for number in self._numbers),
+            "finished": not failed and all(self.path(number).is_file() for number in self._numbers),
             "keys": sorted(self.keys),
             "anchors": sorted(self.anchors),
             "notes": notes,
             "written": {str(number): entry for number, entry in sorted({**self._known, **dict(self._own)}.items())},
         }
+        if failed:
+            state["failed"] = failed
         content = {"format": SIDECAR_FORMAT, "version": SIDECAR_VERSION, **self._story, **state}
         write_atomically(self.folder / SIDECAR, json.dumps(content, indent=2).encode())
 

@@ -13,8 +13,8 @@ import pytest
 
 from mapreel.core.contract.errors import (
     CancelledError,
-    DamagedFileError,
     DiskFullError,
+    FramesLostError,
     GapError,
     MissingInputError,
     MixedSizesError,
@@ -454,8 +454,9 @@ def test_an_unknown_label_in_the_first_frame_leaves_no_take(own_street, render, 
 def test_a_truncated_map_is_told_with_its_frame(own_street, render, kind):
     path = next((own_street / kind).glob("1004.*"))
     path.write_bytes(path.read_bytes()[:-200] if kind == "motion" else path.read_bytes()[:-20])
-    error = refused(render, DamagedFileError, own_street, frames="1001-1006")
+    error = refused(render, FramesLostError, own_street, frames="1001-1006")
     assert error.frame == 1004
+    assert "frame 1004 is not rendered, the other 5 are" in str(error)
     assert path.name in str(error)
 
 
@@ -662,7 +663,7 @@ def test_a_chunk_needs_no_maps_far_away(maps, render, short_timeline, tmp_path, 
     (shot / "label" / "0035.png").write_bytes(b"")
     render(shot, "chunk", frames="1-3")
     assert pictures(tmp_path / "chunk") == pictures(tmp_path / "whole")
-    with pytest.raises(DamagedFileError, match="0035"):
+    with pytest.raises(FramesLostError, match="0035"):
         render(shot, "other", frames="34-36")
 
 
