@@ -96,7 +96,7 @@ class JobModel(QAbstractTableModel):
         return 0 if parent.isValid() else len(Column)
 
     def headerData(self, section: int, way: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:  # noqa: N802
-        if role == Qt.ItemDataRole.TextAlignmentRole and section in (Column.LEFT, Column.TOOK):
+        if role == Qt.ItemDataRole.TextAlignmentRole and section == Column.TOOK:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if way is not Qt.Orientation.Horizontal or role != Qt.ItemDataRole.DisplayRole:
             return None
@@ -120,7 +120,7 @@ class JobModel(QAbstractTableModel):
             return self._text(view, Column(index.column()))
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._tip(view)
-        if role == Qt.ItemDataRole.TextAlignmentRole and index.column() in (Column.LEFT, Column.TOOK):
+        if role == Qt.ItemDataRole.TextAlignmentRole and index.column() == Column.TOOK:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
 

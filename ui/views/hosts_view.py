@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtGui import QPalette
 from PyQt6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -26,11 +27,14 @@ from mapreel.ui.views.icons import icon
 from mapreel.ui.views.render_parts import Problem
 
 if TYPE_CHECKING:
+    from PyQt6.QtGui import QResizeEvent
+
     from mapreel.core.contract.host_session import HostView
     from mapreel.ui.state.shot import ShotState
     from mapreel.ui.state.studio import Studio
 
 _SIGN_PX = 18
+_LINES = 6  # two hosts
 
 
 class HostsView(QWidget):
@@ -41,7 +45,9 @@ class HostsView(QWidget):
         self._studio, self._hosts = studio, studio.hosts
         self._shot: ShotState | None = None
         self.list = QListWidget()
+        self.list.setObjectName("cards")
         self.list.setFrameShape(QListWidget.Shape.NoFrame)
+        self.list.setMinimumHeight(self.fontMetrics().height() * _LINES)
         self.list.setAccessibleName(tr("Linked hosts"))
         self.list.setSpacing(2)
         self.list.currentRowChanged.connect(self._judge)
@@ -138,30 +144,38 @@ class HostsView(QWidget):
 
 
 class _HostRow(QWidget):
-    """A host: its name and file, then scene, range, rate and size."""
+    """A host: its name and file, then scene, range, rate and size. The one that opened the panel has a bright sign."""
 
     def __init__(self, host: HostView, *, own: bool) -> None:
         super().__init__()
-        sign, name, facts = QLabel(), QLabel(), faded(host_facts(host))
-        sign.setPixmap(icon("host").pixmap(QSize(_SIGN_PX, _SIGN_PX)))
         file = Path(host.facts.file).name or tr("not saved yet")
-        name.setTextFormat(Qt.TextFormat.PlainText)
-        name.setText(f"{host_name(host)} · {file}")
-        lines = [f"{host_name(host)} {host.facts.version} · {host.facts.file or file}", host_facts(host)]
         told = [tr("It opened this panel")] if own else []
         told += [tr("does not answer now")] if host.age_s else []
-        if told:
-            facts.setText("\n".join(filter(None, [facts.text(), " · ".join(told)])))
-        facts.setTextFormat(Qt.TextFormat.PlainText)
-        for label in (name, facts):
-            label.setWordWrap(False)
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        sign, facts = QLabel(), _Line(tr("does not answer now") if host.age_s else host_facts(host))
+        facts.setObjectName("faded")
+        accent = self.palette().color(QPalette.ColorRole.Accent) if own else None
+        sign.setPixmap(icon("host", accent).pixmap(QSize(_SIGN_PX, _SIGN_PX)))
         words = QVBoxLayout()
         words.setSpacing(0)
-        words.addWidget(name)
+        words.addWidget(_Line(f"{host_name(host)} · {file}"))
         words.addWidget(facts)
         row = QHBoxLayout(self)
         row.setContentsMargins(6, 4, 6, 4)
-        row.addWidget(sign, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(sign)
         row.addLayout(words, 1)
+        lines = [f"{host_name(host)} {host.facts.version} · {host.facts.file or file}", host_facts(host)]
         self.setToolTip("\n".join(filter(None, [*lines, *told, host.facts.labels])))
+
+
+class _Line(QLabel):
+    """One line that ends in dots where it has no room."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._whole = text
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
+        super().resizeEvent(event)
+        self.setText(self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideMiddle, self.width()))

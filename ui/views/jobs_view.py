@@ -103,7 +103,7 @@ class JobsView(QWidget):
 
     def _make_filter(self) -> None:
         self.states, self.types, self.search = QComboBox(), QComboBox(), QLineEdit()
-        shows = ((tr("All"), Show.ALL), (tr("Open"), Show.OPEN), (tr("Finished"), Show.FINISHED))
+        shows = ((tr("All"), Show.ALL), (tr("Active"), Show.OPEN), (tr("Finished"), Show.FINISHED))
         for text, show in (*shows, (tr("Failed or cancelled"), Show.TROUBLE)):
             self.states.addItem(text, show)
         self.types.addItem(tr("Every type"), "")

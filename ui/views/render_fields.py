@@ -12,7 +12,6 @@ from PyQt6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFileDialog,
-    QHBoxLayout,
     QLineEdit,
     QSizePolicy,
     QSpinBox,
@@ -199,7 +198,6 @@ class RangeFields(QWidget):
         self.kind, self.handles, self.own = QComboBox(), QSpinBox(), QLineEdit()
         self.told, self.problem = modest(faded()), Problem()
         narrow(self.kind)
-        self.kind.setMinimumContentsLength(2)
         describe(self.kind, tr("Which frames are rendered"))
         describe(self.handles, tr("Frames before and after the cut range"))
         describe(self.own, tr("Frame numbers such as 1001-1100x2,1200"))
@@ -220,15 +218,10 @@ class RangeFields(QWidget):
         self._show()
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        row.setSpacing(6)
-        row.addWidget(self.kind, 1)
-        row.addWidget(self.handles)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
-        column.addLayout(row)
-        for widget in (self.own, self.told, self.problem):
+        for widget in (self.kind, self.handles, self.own, self.told, self.problem):
             column.addWidget(widget)
 
     def _show(self, _: object = None) -> None:
