@@ -53,7 +53,7 @@ def flicker(
         motion: [H, W, 2] px of this frame towards the one before; without it, it is searched for on the pictures
             (Kroeger et al., ECCV 2016).
         here, there: maps of this frame and of the one before, of the same size as the motion; where they disagree,
-            something was hidden. Without them the way back is searched for.
+            something was hidden. Without them what is hidden is searched for, too.
 
     The number is what quality_video.warping_error counts, with this motion in place of the truth's.
     """
@@ -65,7 +65,7 @@ def flicker(
         if here and all(ids.shape == now.shape[:2] for ids in (*here, *there)):
             seen = agreement(motion, here, there)
         else:
-            seen = returns(motion, _search(now, before))
+            seen = _searched(before, now)[1]  # what is hidden is no matter of whether the given motion is right
     carried = warp_picture(before.astype(np.float32), motion)
     change = np.abs(np.clip(carried, 0, 255) - now).mean(axis=2)
     change[~seen] = 0.0
