@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mapreel.core.contract.errors import (
     CancelledError,
+    FramesLostError,
     InternalError,
     MapreelError,
     ServiceStoppingError,
@@ -102,6 +103,10 @@ def _run_here(console: Console, request: Request) -> Finished:
             kept = f"; what is finished is kept for {job.take}" if job.stands else ""
             again = "add --resume and give this take as --out" if hasattr(request, "resume") else "run the same command"
             raise Interrupted(f"cancelled{kept}", f"{again} to go on") from exc
+        except FramesLostError as exc:
+            if hasattr(request, "resume"):
+                exc.remedy += f", then add --resume and give --out {job.take}"
+            raise
     return Finished(result, str(job.take) if job.take else None)
 
 

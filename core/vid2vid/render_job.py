@@ -161,7 +161,7 @@ class _RenderJob:
             return first
         return FramesLostError(
             f"{counted(failed)} not rendered, the other {made} are: {first.what}",
-            "render these maps again, or let others stand for them with --missing hold",
+            "render these maps again (with --missing hold a new take does without them)",
             detail="\n".join(self.files.failed[number] for number in failed[:SAID]),
             file=first.file,
             frame=failed[0],

@@ -92,19 +92,6 @@ def test_mixed_sizes(warm_mapreel, words, shot, tmp_path):
     assert no_take(tmp_path / "out")
 
 
-@BOTH
-def test_png_that_lies_about_its_size(warm_mapreel, words, shot, tmp_path, way):
-    (shot / "label" / "1002.png").write_bytes(lying_png(30000, 30000))
-    refused(warm_mapreel(*words(shot, tmp_path / "out", *way)), "frame 1002", "30000x30000", "1002.png")
-    assert no_take(tmp_path / "out")
-
-
-def test_png_that_is_none(warm_mapreel, words, shot, tmp_path):
-    (shot / "label" / "1002.png").write_bytes(b"MZ" + b"\0" * 1000)
-    refused(warm_mapreel(*words(shot, tmp_path / "out")), "frame 1002", "1002.png")
-    assert no_take(tmp_path / "out")
-
-
 @pytest.mark.parametrize(("ending", "way"), [("pt", ()), ("pth", ("--local",)), ("pkl", ()), ("ckpt", ())])
 def test_pickle_as_model(warm_mapreel, shot, tmp_path, ending, way):
     """It is refused by its name, unopened: its content would leave a mark."""
@@ -151,42 +138,78 @@ def test_unknown_labels(warm_mapreel, words, shot, tmp_path, way):
     assert no_take(tmp_path / "out")
 
 
-@BOTH
-def test_truncated_png(warm_mapreel, words, shot, tmp_path, way):
-    path = shot / "label" / "1001.png"
+# -- one map that cannot be read costs its own frame
+
+
+def cut(path):
     path.write_bytes(path.read_bytes()[:-200])
-    refused(warm_mapreel(*words(shot, tmp_path / "out", *way)), "frame 1001", "1001.png")
-    assert no_take(tmp_path / "out")
 
 
-def test_damage_in_mid_shot_keeps_what_is_finished_and_a_retry_goes_on(warm_mapreel, words, shot, tmp_path):
+def lie(path):
+    path.write_bytes(lying_png(30000, 30000))
+
+
+def no_png(path):
+    path.write_bytes(b"MZ" + b"\0" * 1000)
+
+
+def half(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def lying_exr(path):
+    data, honest = path.read_bytes(), struct.pack("<iiii", 0, 0, 127, 63)
+    assert honest in data
+    path.write_bytes(data.replace(honest, struct.pack("<iiii", 0, 0, 29999, 29999)))
+
+
+@pytest.mark.parametrize(
+    ("file", "harm", "way"),
+    [
+        ("label/1001.png", cut, ()),
+        ("label/1001.png", cut, ("--local",)),
+        ("label/1002.png", lie, ()),
+        ("label/1002.png", lie, ("--local",)),
+        ("label/1002.png", no_png, ()),
+        ("instance/1003.png", cut, ("--local",)),
+        ("motion/1002.exr", half, ()),
+        ("motion/1002.exr", lying_exr, ("--local",)),
+    ],
+)
+def test_a_map_that_cannot_be_read_costs_its_own_frame(warm_mapreel, words, shot, tmp_path, file, harm, way):
+    harm(shot / file)
+    number = file.split("/")[1].split(".")[0]
+    run = warm_mapreel(*words(shot, tmp_path / "out", *way))
+    said = f"frame {number} is not rendered, the other 5 are: frame {number}"
+    refused(run, said, Path(file).name, "--missing hold", "mapreel jobs retry" if not way else "--resume", code=1)
+    standing = {path.stem for path in (tmp_path / "out").glob("*.png")}
+    assert standing == {str(n) for n in range(1001, 1007)} - {number}
+    held = warm_mapreel(*words(shot, tmp_path / "held", "--missing", "hold", *way))
+    assert held.code == 0, held.stderr
+    assert f"frame {number} is held from the nearest frame, because files cannot be read" in held.stdout
+    assert len(list((tmp_path / "held").glob("*.png"))) == 6
+
+
+def test_a_retry_makes_just_the_frame_that_failed(warm_mapreel, words, shot, tmp_path):
     path = shot / "label" / "1006.png"
     whole = path.read_bytes()
     path.write_bytes(whole[:-60])
-    sentence = refused(warm_mapreel(*words(shot, tmp_path / "out")), "frame 1006", "1006.png", "mapreel jobs retry ")
+    run = warm_mapreel(*words(shot, tmp_path / "out"))
+    sentence = refused(run, "frame 1006", "1006.png", "mapreel jobs retry ", code=1)
     standing = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out").glob("*.png")}
-    path.write_bytes(whole)
+    assert len(standing) == 5
     job = sentence.split("mapreel jobs retry ")[1].rstrip(".")
+    assert warm_mapreel("jobs", "retry", job).code == 0
+    again = warm_mapreel("jobs", "watch", job)  # still broken: still failed, and no worse
+    refused(again, "frame 1006 is not rendered, the other 5 are", code=1)
+    path.write_bytes(whole)
     assert warm_mapreel("jobs", "retry", job).code == 0
     assert warm_mapreel("jobs", "watch", job).code == 0
     now = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out").glob("*.png")}
     assert len(now) == 6
     assert standing.items() <= now.items()
-
-
-def test_truncated_exr(warm_mapreel, words, shot, tmp_path):
-    path = shot / "motion" / "1002.exr"
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    refused(warm_mapreel(*words(shot, tmp_path / "out")), "frame 1002", "1002.exr")
-
-
-def test_exr_that_lies_about_its_size(warm_mapreel, words, shot, tmp_path):
-    path = shot / "motion" / "1002.exr"
-    data = path.read_bytes()
-    honest = struct.pack("<iiii", 0, 0, 127, 63)
-    assert honest in data
-    path.write_bytes(data.replace(honest, struct.pack("<iiii", 0, 0, 29999, 29999)))
-    refused(warm_mapreel(*words(shot, tmp_path / "out")), "frame 1002", "1002.exr")
+    shown = warm_mapreel("jobs", "show", job, "--json").data
+    assert (shown["state"], shown["result"]["rendered"], len(shown["attempts"])) == ("finished", 1, 3)
 
 
 def test_motion_of_another_kind(warm_mapreel, words, shot, tmp_path):
