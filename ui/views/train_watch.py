@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A training as it goes: its job, its losses, its sample sheets; keeping it as a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtGui import QPixmap, QResizeEvent
+from PyQt6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from mapreel.core.contract.errors import UsageError
+from mapreel.ui.state.job_texts import span
+from mapreel.ui.state.messages import sentence
+from mapreel.ui.state.train_choice import check_name
+from mapreel.ui.state.train_form import LICENCES
+from mapreel.ui.text import tr
+from mapreel.ui.views.binding import allow, describe, faded, follow, heading, tool
+from mapreel.ui.views.form_rows import Scrolled, follow_all
+from mapreel.ui.views.job_card import JobCard
+from mapreel.ui.views.sentences import Trouble
+from mapreel.ui.views.train_chart import TrainChart
+
+if TYPE_CHECKING:
+    from PyQt6.QtGui import QImage
+
+    from mapreel.core.contract.job_view import JobView
+    from mapreel.ui.state.studio import Studio
+
+
+class WatchPart(QWidget):
+    """Job, chart, samples, and the button that keeps a model."""
+
+    def __init__(self, studio: Studio) -> None:
+        super().__init__()
+        self._studio, self._training = studio, studio.train_form.training
+        training = self._training
+        self.card = JobCard(studio, training.watch, tr("Training"), told=train_words, pausable=True)
+        self.place, self.told = faded(), faded()
+        self.chart = TrainChart(training)
+        self.sheet = SheetView()
+        self.earlier = tool("previous", tr("The samples before"), lambda: self._step(-1))
+        self.later = tool("next", tr("The samples after"), lambda: self._step(1))
+        self.which = faded()
+        self.keep_button = QPushButton(tr("Keep as a model …"))
+        describe(self.keep_button, tr("Make a model of what is learnt by now; the training goes on"))
+        self.keep_button.clicked.connect(lambda _=False: self.keep())
+        self.keeping = faded(tr("The model is being written …"))
+        self._lay_out()
+        follow_all(training, ("folder", "step", "pace_s", "checkpoint_step"), self._show_facts)
+        follow_all(training, ("samples", "sample"), self._show_which)
+        follow(training, "picture", self.sheet.show_picture)
+        follow_all(training, ("folder", "keeping", "step", "checkpoint_step"), self._judge)
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        row.setSpacing(2)
+        row.addWidget(heading(tr("Samples")), 1)
+        row.addWidget(self.which)
+        row.addWidget(self.earlier)
+        row.addWidget(self.later)
+        self.which.setWordWrap(False)
+        self.legend = faded(tr("Maps, truth and result, side by side"))
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.addWidget(self.card)
+        column.addWidget(self.place)
+        column.addWidget(self.told)
+        column.addWidget(heading(tr("Losses")))
+        column.addWidget(self.chart)
+        column.addLayout(row)
+        column.addWidget(self.sheet)
+        column.addWidget(self.legend)
+        column.addStretch(1)
+        below = QVBoxLayout()
+        below.setContentsMargins(8, 4, 8, 8)
+        below.addWidget(self.keeping)
+        below.addWidget(self.keep_button)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(Scrolled(inside), 1)
+        whole.addLayout(below)
+
+    # -- what is shown ---------------------------------------------------------------------------------------------
+
+    def _show_facts(self) -> None:
+        training = self._training
+        self.place.setText(Path(training.folder).name if training.folder else tr("No training yet."))
+        self.place.setToolTip(training.folder)
+        told = []
+        if training.step:
+            told.append(tr("Step {number}", number=training.step))
+        if training.pace_s:
+            told.append(tr("{pace} s a step", pace=f"{training.pace_s:.2g}"))
+        if training.checkpoint_step > 0:
+            told.append(tr("checkpoint at step {number}", number=training.checkpoint_step))
+        self.told.setText(" · ".join(told))
+        self.told.setVisible(bool(told))
+
+    def _show_which(self) -> None:
+        samples, place = self._training.samples, self._training.sample
+        shown = samples[place] if 0 <= place < len(samples) else ""
+        number = Path(shown).stem.removeprefix("step_").lstrip("0") if shown else ""
+        self.which.setText(tr("Step {number}", number=number) if number else "")
+        none = tr("The first samples come with the first checkpoint.")
+        allow(self.earlier, "" if place > 0 else tr("There are none before.") if samples else none)
+        allow(self.later, "" if 0 <= place < len(samples) - 1 else tr("There are none after.") if samples else none)
+        self.legend.setText(tr("Maps, truth and result, side by side") if samples else none)
+
+    def _judge(self) -> None:
+        allow(self.keep_button, self._training.why_not_kept())
+        self.keeping.setVisible(self._training.keeping)
+
+    def _step(self, by: int) -> None:
+        self._training.sample += by
+
+    def keep(self) -> None:
+        """Ask for name, licence and place, then keep it."""
+        KeepDialog(self._studio, self).exec()
+
+
+class SheetView(QLabel):
+    """A picture as wide as there is room; a double click shows it in its own size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._whole: QPixmap | None = None
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        describe(self, tr("Samples of the training; double click for their own size"))
+
+    def show_picture(self, picture: QImage | None) -> None:
+        """Another sheet, or none."""
+        self._whole = QPixmap.fromImage(picture) if picture is not None else None
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
+        super().resizeEvent(event)
+        if event is not None and event.size().width() != event.oldSize().width():
+            self._fit()
+
+    def mouseDoubleClickEvent(self, _: object) -> None:  # noqa: N802 - Qt's name
+        if self._whole is None:
+            return
+        window = QDialog(self)
+        window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        window.setWindowTitle(tr("Samples"))
+        label = QLabel()
+        label.setPixmap(self._whole)
+        QVBoxLayout(window).addWidget(Scrolled(label))
+        window.resize(min(1600, self._whole.width() + 40), min(1000, self._whole.height() + 40))
+        window.show()
+
+    def _fit(self) -> None:
+        self.setVisible(self._whole is not None)
+        if self._whole is None or self.width() < 2:
+            return
+        ratio = self.devicePixelRatioF()
+        width = max(1, round(self.width() * ratio))
+        shown = self._whole.scaledToWidth(width, Qt.TransformationMode.SmoothTransformation)
+        shown.setDevicePixelRatio(ratio)
+        self.setPixmap(shown)
+        self.setFixedHeight(round(shown.height() / ratio))
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        return QSize(100, self.height())
+
+
+class KeepDialog(QDialog):
+    """Name, licence and folder of a model."""
+
+    def __init__(self, studio: Studio, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._studio, form = studio, studio.train_form
+        self.setWindowTitle(tr("Keep as a model"))
+        self.name, self.licence, self.trouble = QLineEdit(form.name), QComboBox(), Trouble()
+        describe(self.name, tr("Name of the model"))
+        self.licence.setEditable(True)
+        self.licence.addItems(LICENCES)
+        self.licence.setCurrentText(form.licence)
+        describe(self.licence, tr("Licence of the model, kept inside it"))
+        self.folder = QLineEdit(studio.preferences.kept("models_folder") or str(Path.home() / "Mapreel" / "models"))
+        describe(self.folder, tr("Folder of your models"))
+        rows = QFormLayout()
+        rows.addRow(tr("Name"), self.name)
+        rows.addRow(tr("Licence"), self.licence)
+        rows.addRow(tr("Folder"), self.folder)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        buttons.accepted.connect(self._keep)
+        buttons.rejected.connect(self.reject)
+        whole = QVBoxLayout(self)
+        whole.addLayout(rows)
+        whole.addWidget(faded(tr("A training that runs pauses for this, then goes on.")))
+        whole.addWidget(self.trouble)
+        whole.addWidget(buttons)
+        self.resize(420, 0)
+
+    def _keep(self) -> None:
+        name, folder = self.name.text().strip(), self.folder.text().strip()
+        try:
+            check_name(name)
+            if not Path(folder).is_absolute():
+                raise UsageError("the folder is no whole path", "choose a folder")
+        except UsageError as error:
+            self.trouble.say(f"{sentence(error.what)} {sentence(error.remedy)}")
+            return
+        self._studio.preferences.keep("models_folder", folder)
+        self._studio.train_form.training.keep(folder, name, self.licence.currentText().strip())
+        self.accept()
+
+
+def train_words(view: JobView) -> str:
+    """What a training came to."""
+    result = view.result or {}
+    seconds = result.get("seconds")
+    told = [tr("Finished at step {number}", number=result.get("steps", "?"))]
+    return " · ".join([*told, *([span(float(seconds))] if isinstance(seconds, (int, float)) else [])])
