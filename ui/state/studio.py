@@ -25,6 +25,7 @@ from mapreel.ui.state.render_form import RenderForm
 from mapreel.ui.state.render_presets import RenderPresets
 from mapreel.ui.state.shots import Shots
 from mapreel.ui.state.takes import Takes
+from mapreel.ui.state.train_form import TrainForm
 from mapreel.ui.state.viewer import ViewerState
 
 if TYPE_CHECKING:
@@ -61,11 +62,16 @@ class Studio(QObject):
         )
         self.render_presets = RenderPresets(self.render_form, self.preferences)
         self.palette_editor = PaletteEditor(self.errands, self.shots, self.messages)
+        self.viewer.follow_palette(self.palette_editor)
         self.playback.frame_changed.connect(self.palette_editor.look_at)
         self.palette_editor.follow_model(self.models, self.render_form)
         self.archive_form = ArchiveForm(
             self.shots, self.jobs, self.bridge, self.errands, self.preferences, self.messages
         )
+        self.train_form = TrainForm(
+            self.shots, self.jobs, self.models, self.bridge, self.errands, self.preferences, self.messages
+        )
+        self.drafts.model = self.render_form.model
         self.render_form.model_changed.connect(lambda model: setattr(self.drafts, "model", model))
         self.bridge.sentence_changed.connect(self._hear_of_service)
 
