@@ -16,7 +16,7 @@ from PyQt6.QtGui import QDrag
 from PyQt6.QtWidgets import QApplication, QLabel
 
 LOOK_MS = 15
-LIMIT_S = 90.0
+LIMIT_S = 150.0
 
 
 class Hand:
@@ -35,8 +35,12 @@ class Hand:
         yield from self.run("windowfocus", "--sync", int((window or self.window).winId()))
 
     def point(self, widget, at=None):
-        place = widget.mapToGlobal(at or widget.rect().center())
-        yield from self.run("mousemove", place.x(), place.y())
+        yield from self.move(widget.mapToGlobal(at or widget.rect().center()))
+
+    def move(self, place):
+        """The pointer to a point of the desktop; the screen counts pixels, Qt counts points."""
+        scale = self.window.devicePixelRatioF()
+        yield from self.run("mousemove", round(place.x() * scale), round(place.y() * scale))
 
     def click(self, widget, at=None, button=1):
         assert widget.isVisible(), widget
@@ -55,8 +59,7 @@ class Hand:
         yield from self.run("mousedown", 1)
         place = target.mapToGlobal(target.rect().center())
         for step in (QPoint(-40, -30), QPoint(-20, -10), QPoint(0, 0)):
-            spot = place + step
-            yield from self.run("mousemove", spot.x(), spot.y())
+            yield from self.move(place + step)
             yield from self.pause(0.1)
         yield from self.run("mouseup", 1)
 

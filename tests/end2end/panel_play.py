@@ -71,7 +71,7 @@ class Artist:
 
     def drop(self):
         files = FileWindow(self.options.shot)
-        files.move(1500, 940)
+        files.move(1500, 940)  # outside of the window
         files.show()
         yield from self.hand.pause(0.3)
         yield from self.hand.drag(files, self.window.shots)
@@ -124,10 +124,10 @@ class Artist:
         yield from self.hand.pause(0.5)
         before = viewer.wipe_at
         middle = canvas.mapToGlobal(canvas.rect().center())
-        yield from self.hand.run("mousemove", middle.x(), middle.y())
+        yield from self.hand.move(middle)
         yield from self.hand.run("mousedown", 1)
         for step in range(1, 5):
-            yield from self.hand.run("mousemove", middle.x() + 30 * step, middle.y())
+            yield from self.hand.move(middle + QPoint(30 * step, 0))
             yield from self.hand.pause(0.05)
         yield from self.hand.run("mouseup", 1)
         self.seen["wiped"] = viewer.wipe_at != before

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from typing import TYPE_CHECKING, NamedTuple
 
 from PyQt6.QtCore import QByteArray, Qt, QTimer
@@ -30,20 +29,19 @@ class Tab(NamedTuple):
     """A view that is made when it is first looked at: a heavy library waits until it is needed."""
 
     title: str
-    icon: str
+    says: str
     module: str
     name: str
 
 
 def right_tabs() -> tuple[Tab, ...]:
     """What stands on the right."""
-    tabs = (
-        Tab(tr("Render"), "render", "mapreel.ui.views.render_view", "RenderView"),
-        Tab(tr("Labels"), "labels", "mapreel.ui.views.labels_view", "LabelsView"),
-        Tab(tr("Train"), "train", "mapreel.ui.views.train_view", "TrainView"),
-        Tab(tr("Archive"), "archive", "mapreel.ui.views.archive_view", "ArchiveView"),
+    return (
+        Tab(tr("Render"), tr("Maps into pictures"), "mapreel.ui.views.render_view", "RenderView"),
+        Tab(tr("Labels"), tr("Classes: colours, names, what becomes what"), "mapreel.ui.views.labels_view", "LabelsView"),
+        Tab(tr("Train"), tr("A model of your own shot"), "mapreel.ui.views.train_view", "TrainView"),
+        Tab(tr("Archive"), tr("Shots into small files, and back"), "mapreel.ui.views.archive_view", "ArchiveView"),
     )
-    return tuple(tab for tab in tabs if importlib.util.find_spec(tab.module))
 
 
 class LazyTabs(QTabWidget):
@@ -57,8 +55,8 @@ class LazyTabs(QTabWidget):
         for tab in tabs:
             holder = QWidget()
             QVBoxLayout(holder).setContentsMargins(0, 0, 0, 0)
-            place = self.addTab(holder, icon(tab.icon), tab.title)
-            self.setTabToolTip(place, tab.title)
+            place = self.addTab(holder, tab.title)
+            self.setTabToolTip(place, tab.says)
         self.currentChanged.connect(self.make)
 
     def make(self, place: int) -> QWidget:

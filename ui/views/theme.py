@@ -68,7 +68,7 @@ QSplitter::handle {{ background: {line}; }}
 QSplitter::handle:horizontal {{ width: 1px; }}
 QSplitter::handle:vertical {{ height: 1px; }}
 QTabWidget::pane {{ border: 0; border-top: 1px solid {line}; }}
-QTabBar::tab {{ padding: 6px 12px; border: 0; border-bottom: 2px solid transparent; color: {faded}; }}
+QTabBar::tab {{ padding: 6px 10px; border: 0; border-bottom: 2px solid transparent; color: {faded}; }}
 QTabBar::tab:selected {{ color: {text}; border-bottom-color: {accent}; }}
 QTabBar::tab:focus {{ color: {text}; border-bottom-color: {text}; }}
 QHeaderView::section {{ background: {window}; border: 0; border-bottom: 1px solid {line}; padding: 4px 6px; }}
