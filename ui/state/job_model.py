@@ -52,14 +52,14 @@ _BAD = frozenset({JobState.FAILED, JobState.QUARANTINED, JobState.CANCELLED})
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs are shown. kind: a type of request, empty: all. text: a part of name, take or id."""
+    """Which jobs are shown. kind: a type of request, empty: all. text: words out of paths or the id."""
 
     show: Show = Show.ALL
     kind: str = ""
     text: str = ""
 
-    def fits(self, view: JobView, title: str) -> bool:
-        """Whether a job is shown."""
+    def fits(self, view: JobView, said: str) -> bool:
+        """Whether a job is shown; said: what its words are looked for in, in small letters."""
         if self.kind and view.type != self.kind:
             return False
         if self.show is Show.OPEN and view.state.is_over:
@@ -68,8 +68,7 @@ class JobFilter:
             return False
         if self.show is Show.TROUBLE and view.state not in _BAD:
             return False
-        words = self.text.casefold().split()
-        return not words or all(word in f"{title} {view.take or ''} {view.id}".casefold() for word in words)
+        return not self.text or all(word in said for word in self.text.casefold().split())
 
 
 class JobModel(QAbstractTableModel):
@@ -82,6 +81,7 @@ class JobModel(QAbstractTableModel):
         self._rows: list[int] = []
         self._ids: dict[int, str] = {}
         self._places: dict[str, int] | None = None
+        self._words: dict[str, tuple[object, str]] = {}
         self._take(jobs.views())
         jobs.came.connect(self._take)
         jobs.forgotten.connect(self._drop_ids)
@@ -165,7 +165,16 @@ class JobModel(QAbstractTableModel):
     def _fits(self, view: JobView) -> bool:
         if self._filter == JobFilter():
             return True
-        return self._filter.fits(view, job_title(view, self._jobs.request(view.id)))
+        return self._filter.fits(view, self._said(view) if self._filter.text else "")
+
+    def _said(self, view: JobView) -> str:
+        """Where the words of a search are looked for; kept, for a search goes through all jobs at every letter."""
+        request = self._jobs.request(view.id)
+        said = self._words.get(view.id)
+        if said is None or said[0] is not request:
+            parts = [str(request.get(name, "")) for name in ("labels", "source", "archive", "data")] if request else []
+            said = self._words[view.id] = (request, " ".join([view.take or "", view.id, *parts]).casefold())
+        return said[1]
 
     # -- news ----------------------------------------------------------------------------------------------------------
 
@@ -176,6 +185,7 @@ class JobModel(QAbstractTableModel):
         told: list[int] = []
         for view in views:
             key = _key(view)
+            self._said(view)  # now, some hundred at a time, and not all of them at the first letter of a search
             there, fits = key in self._ids, self._fits(view)
             if there and fits:
                 told.append(key)

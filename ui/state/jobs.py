@@ -43,6 +43,7 @@ FROM: dict[Step, frozenset[JobState]] = {
     Step.RETRY: frozenset({JobState.FAILED, JobState.CANCELLED, JobState.QUARANTINED}),
 }
 """The states out of which each step leads."""
+MOVABLE = frozenset({JobState.QUEUED, JobState.PAUSED})
 
 
 class Jobs(Observable):
@@ -203,7 +204,7 @@ class Jobs(Observable):
         groups = (
             (self._busy, (states.RUNNING, states.QUEUED)),
             (self._queued, (states.QUEUED,)),
-            (self._resting, (states.QUEUED, states.PAUSED)),
+            (self._resting, MOVABLE),
         )
         for group, fitting in groups:
             (group.add if state in fitting else group.discard)(job)

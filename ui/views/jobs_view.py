@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QItemSelectionModel, Qt, QTimer
+from PyQt6.QtCore import QItemSelection, QItemSelectionModel, QItemSelectionRange, Qt, QTimer
 from PyQt6.QtGui import QAction, QKeySequence
 from PyQt6.QtWidgets import (
     QAbstractItemView,
@@ -25,7 +25,7 @@ from PyQt6.QtWidgets import (
 from mapreel.core.contract.jobs import JobState
 from mapreel.ui.state.job_model import Column, JobModel, Show, moment
 from mapreel.ui.state.job_texts import about, span, state_label, type_label
-from mapreel.ui.state.jobs import Step
+from mapreel.ui.state.jobs import FROM, MOVABLE, Step
 from mapreel.ui.state.messages import Message, Weight
 from mapreel.ui.text import tr
 from mapreel.ui.views.binding import allow, describe, faded, heading, tool
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 _TYPES = ("render", "encode", "decode", "verify", "inspect", "repair", "train")
 _TICK_MS = 1000
+_MOST_KEPT = 200  # jobs that stay chosen when others are shown
 
 
 class JobsView(QWidget):
@@ -141,6 +142,8 @@ class JobsView(QWidget):
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         rows.setDefaultSectionSize(self.fontMetrics().height() + 8)
         columns.setHighlightSections(False)
+        for header in (rows, columns):  # with that of the table, they look through all chosen rows at every paint
+            header.setSelectionModel(QItemSelectionModel(self.model, header))
         columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         columns.setStyleSheet("QHeaderView::section { padding: 4px 3px; }")
         metrics = self.fontMetrics()
@@ -182,7 +185,8 @@ class JobsView(QWidget):
     def _filter(self, **wanted: object) -> None:
         chosen = self.chosen()
         self.model.show_only(**wanted)
-        self.choose([view.id for view in chosen])
+        if len(chosen) <= _MOST_KEPT:
+            self.choose([view.id for view in chosen])
 
     def _count_on(self) -> None:
         if self._jobs.waiting and self.table.isVisible():
@@ -197,17 +201,25 @@ class JobsView(QWidget):
     def chosen(self) -> list[JobView]:
         """The jobs that are selected, from above."""
         selection = self.table.selectionModel()
-        rows = sorted({index.row() for index in selection.selectedRows()}) if selection is not None else []
+        spans = selection.selection() if selection is not None else QItemSelection()  # all may be ten thousand rows
+        rows = sorted(
+            {
+                row
+                for span in map(spans.__getitem__, range(spans.count()))
+                for row in range(span.top(), span.bottom() + 1)
+            }
+        )
         return [view for view in map(self.model.view_at, rows) if view is not None]
 
     def choose(self, jobs: list[str]) -> None:
         """Select these jobs, where they are shown."""
         selection = self.table.selectionModel()
         assert selection is not None
-        selection.clearSelection()
-        flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
+        wanted = QItemSelection()
         for row in filter(lambda row: row >= 0, map(self.model.row_of, jobs)):
-            selection.select(self.model.index(row, 0), flags)
+            wanted.append(QItemSelectionRange(self.model.index(row, 0)))
+        flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+        selection.select(wanted, flags)
 
     def _judge(self, *_: object) -> None:
         """Which actions there are for what is chosen, and why not the others."""
@@ -215,12 +227,12 @@ class JobsView(QWidget):
         none = tr("No job is chosen.") if not chosen else ""
         reasons = dict.fromkeys(self.actions_by_name, none)
         if chosen:
+            states = {view.state for view in chosen}
             for step in Step:
-                if not any(self._jobs.can(step, view.id) for view in chosen):
+                if not states & FROM[step]:
                     reasons[step.value] = _why_not(step)
-            moves = [view for view in chosen if self._jobs.can_move(view.id)]
             for name in ("first", "up", "down"):
-                reasons[name] = "" if moves else tr("Only jobs that wait for their turn can be moved.")
+                reasons[name] = "" if states & MOVABLE else tr("Only jobs that wait for their turn can be moved.")
             reasons["open"] = "" if self._studio.takes.can_show(chosen[0]) else tr("The job has made nothing to see.")
             reasons["reveal"] = "" if any(view.take for view in chosen) else tr("The job writes no files.")
         for name, reason in reasons.items():

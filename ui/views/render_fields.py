@@ -220,7 +220,7 @@ class RangeFields(QWidget):
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
+        column.setSpacing(4)
         for widget in (self.kind, self.handles, self.own, self.told, self.problem):
             column.addWidget(widget)
 

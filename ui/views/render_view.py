@@ -73,6 +73,8 @@ class RenderView(QWidget):
         self._judge_presets()
 
     def _lay_out(self) -> None:
+        for low in (self.range.handles, self.rate):
+            low.setMinimumHeight(self.missing.sizeHint().height())
         form = self._rows = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
