@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from mapreel.core.media.modelfacts import MODEL_FILE as FILE
 from mapreel.core.media.modelfacts import Network, read_model, shipped_models
 from mapreel.ui.state.bridge import ServiceState
 from mapreel.ui.state.job_texts import about
+from mapreel.ui.state.jobs import Step
 from mapreel.ui.state.render_choice import (
     FORMATS,
     RenderChoice,
@@ -161,6 +163,15 @@ def test_the_next_take_is_the_one_that_is_claimed(tmp_path):
 def test_a_file_in_the_place_of_the_folder_is_said(tmp_path):
     (tmp_path / "file").write_text("x")
     assert "is a file and not a folder" in next_name(str(tmp_path / "file" / "beauty"))[1]
+
+
+def test_a_disk_that_cannot_be_written_is_said(small_disk):
+    folder, _ = small_disk
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    assert next_name(str(folder / "beauty")) == (
+        "beauty",
+        f"{folder} may not be written; change its permissions or choose another folder.",
+    )
 
 
 # -- models ------------------------------------------------------------------------------------------------------------
@@ -398,23 +409,43 @@ def test_a_render_is_asked_for_followed_looked_at_and_estimated(rendering, qtbot
     assert shot.takes[-1] == str(take.with_name("beauty.mp4"))
 
 
-def test_a_disk_that_is_full_is_one_sentence_and_the_next_render_works(rendering, qtbot, tmp_path):
-    """/dev/full stands for the disk: every write to it fails as a full disk does."""
-    form = rendering.render_form
-    take = tmp_path / "out" / "beauty"
-    original = rendering.jobs.submit
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of some kilobytes, with what makes it larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("only root may mount")
+    yield folder, lambda: subprocess.run(["mount", "-o", "remount,size=8m", str(folder)], check=True)
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
-    def submit(request, done, failed):
-        failed(DiskFullError(f"the disk is full: {take} was not written", "free some space, then resume"))
 
-    rendering.jobs.submit = submit
+def test_a_full_disk_is_one_sentence_and_a_retry_makes_the_rest(rendering, small_disk, qtbot):
+    form, (folder, enlarge) = rendering.render_form, small_disk
+    form.folder = str(folder)
+    qtbot.waitUntil(lambda: form.free is not None and form.free <= 24 * 1024, timeout=LIMIT_MS)
+    view = RenderView(rendering)
+    qtbot.addWidget(view)
     form.submit()
-    assert rendering.messages.standing[-1].what == f"The disk is full: {take} was not written."
-    assert not form.submitting
-    rendering.jobs.submit = original
+    qtbot.waitUntil(lambda: form.job is not None and form.job.state.is_over, timeout=LIMIT_MS)
+    assert (form.job.state, type(form.job.error)) == (JobState.FAILED, DiskFullError)
+    assert "The disk is full" in view.progress.told.text()
+    assert "ree some space" in view.progress.told.text()
+    enlarge()
+    assert rendering.jobs.take_step(Step.RETRY, [form.job.id]) == 1
+    qtbot.waitUntil(lambda: form.job.state is JobState.FINISHED, timeout=LIMIT_MS)
+    assert len(list(Path(form.job.take).glob("*.png"))) == 8
+    assert rendering.shots.current.result == form.job.take
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_the_render(rendering, qtbot, tmp_path):
+    form = rendering.render_form
     (tmp_path / "file").write_text("x")
     form.folder = str(tmp_path / "file")
-    qtbot.waitUntil(lambda: "is a file" in form.reason, timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: "is a file and not a folder" in form.reason, timeout=LIMIT_MS)
     form.folder = str(tmp_path / "out")
     qtbot.waitUntil(lambda: form.reason == "", timeout=LIMIT_MS)
 
