@@ -108,7 +108,7 @@ class FrameStore(Observable):
     def want(self, frames: Iterable[FrameKey]) -> None:
         """Read these, the foremost first, in place of what was wanted before. What is here, or cannot be, is left out.
 
-        What `ask` asked for comes after the first one.
+        For the viewer alone; others `ask`, and that comes after the first one.
         """
         self._wanted = list(frames)
         self._send()
