@@ -17,7 +17,7 @@ from PyQt6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 LOCALES = Path(__file__).resolve().parents[1] / "resources" / "locale"
 CONTEXT = "mapreel"
 PSEUDO = "xx"
-_LONGER = 0.4
+_LONGER, _WORD = 0.4, 8
 _ACCENTS = str.maketrans("AEIOUaeiouncsy", "ÅÉÎÖÛåéîöûñçšý")
 _PLACE = re.compile(r"(\{[^}]*\})")
 
@@ -50,7 +50,9 @@ def pseudo(text: str) -> str:
     """The text as the pseudo language has it."""
     parts = _PLACE.split(text)
     said = "".join(part if number % 2 else part.translate(_ACCENTS) for number, part in enumerate(parts))
-    return f"[{said}{'~' * round(len(text) * _LONGER)}]"
+    more = "~" * round(len(text) * _LONGER)
+    words = " ".join(more[place : place + _WORD] for place in range(0, len(more), _WORD))
+    return f"[{said}{words}]"
 
 
 class Catalogue(QTranslator):

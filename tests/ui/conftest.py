@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import cv2
@@ -15,11 +17,30 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_SCALE_FACTOR", "1")
 
 from mapreel.core.contract.client import ServiceClient
+from mapreel.core.contract.errors import MapreelError
 from mapreel.core.contract.frames import frame_name
 from mapreel.ui.state.studio import Studio
 from mapreel.ui.views.theme import dress
 
 LIMIT_MS = 60_000  # for what takes a second on an idle machine
+
+
+def stop_service(root):
+    """End the service of a state folder, and wait until its process has gone."""
+    with contextlib.suppress(MapreelError), ServiceClient(root, start=False) as client:
+        pid = int(client.status()["pid"])
+        client.stop()
+        deadline = time.monotonic() + 60
+        while _runs(pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def _runs(pid):
+    """Whether a process is more than a name that nobody has asked after."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +59,7 @@ def state_root():
     with tempfile.TemporaryDirectory(prefix="mr") as name:
         root = Path(name) / "state"
         yield root
-        with ServiceClient(root, start=False) as client:
-            client.stop()
+        stop_service(root)
 
 
 @pytest.fixture
