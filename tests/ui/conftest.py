@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -26,21 +27,30 @@ LIMIT_MS = 60_000  # for what takes a second on an idle machine
 
 
 def stop_service(root):
-    """End the service of a state folder, and wait until its process has gone."""
-    with contextlib.suppress(MapreelError), ServiceClient(root, start=False) as client:
-        pid = int(client.status()["pid"])
-        client.stop()
-        deadline = time.monotonic() + 60
-        while _runs(pid) and time.monotonic() < deadline:
-            time.sleep(0.02)
+    """End the service of a state folder, also one that is only starting, and wait until all its processes have gone."""
+    deadline = time.monotonic() + 60
+    while (alive := _processes(root)) and time.monotonic() < deadline:
+        with contextlib.suppress(MapreelError), ServiceClient(root, start=False) as client:
+            client.stop()
+        if time.monotonic() > deadline - 50:
+            for pid in alive:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
 
 
-def _runs(pid):
-    """Whether a process is more than a name that nobody has asked after."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+def _processes(root):
+    """Processes that carry a state folder in their command line."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes()
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if str(root).encode() in words and state != "Z" and int(entry.name) != os.getpid():
+            found.append(int(entry.name))
+    return found
 
 
 @pytest.fixture(scope="session")
