@@ -41,9 +41,9 @@ def cut(window):
             if (wanted is not None and wanted.width() > label.width() + SLACK_PX) or high > label.height() + SLACK_PX:
                 found.append(label.text())
     for button in window.findChildren(QAbstractButton):
-        if button.isVisible() and button.text() and not isinstance(button, QToolButton):
-            if button.minimumSizeHint().width() > button.width() + SLACK_PX:
-                found.append(button.text())
+        wide = button.minimumSizeHint().width() > button.width() + SLACK_PX
+        if wide and button.isVisible() and button.text() and not isinstance(button, QToolButton):
+            found.append(button.text())
     return found
 
 
