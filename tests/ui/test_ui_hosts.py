@@ -3,6 +3,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+import time
+
 import pytest
 from PyQt6.QtCore import Qt, QTimer
 from PyQt6.QtWidgets import QApplication, QWidget
@@ -214,3 +220,63 @@ def test_the_platforms_own_ways_work_or_say_no(studio, qtbot):
     notifier = Notifier(studio, window)
     answers = [way("Render is finished", "sq010", bad=False) for way in notifier.ways]
     assert answers[-1] is True  # the taskbar is always there
+
+
+DESKTOP = """
+from PyQt6.QtCore import QCoreApplication, QObject, QTimer, pyqtClassInfo, pyqtSlot
+from PyQt6.QtDBus import QDBusConnection, QDBusMessage
+
+app = QCoreApplication([])
+
+@pyqtClassInfo("D-Bus Interface", "org.freedesktop.Notifications")
+class Desktop(QObject):
+    @pyqtSlot(QDBusMessage)
+    def Notify(self, message):
+        print(message.signature(), message.arguments(), flush=True)
+        app.quit()
+
+bus, desktop = QDBusConnection.sessionBus(), Desktop()
+bus.registerObject("/org/freedesktop/Notifications", desktop, QDBusConnection.RegisterOption.ExportAllSlots)
+assert bus.registerService("org.freedesktop.Notifications")
+print("ready", flush=True)
+QTimer.singleShot(30_000, app.quit)
+app.exec()
+"""
+PANEL = """
+from PyQt6.QtWidgets import QApplication, QWidget
+from mapreel.ui.state.studio import Studio
+from mapreel.ui.views.notify import Notifier
+
+app = QApplication([])
+studio, window = Studio(remember=False), QWidget()
+notifier = Notifier(studio, window)
+print([way("Render is finished", "sq010", bad=False) for way in notifier.ways[:2]], flush=True)
+app.processEvents()
+studio.close()
+"""
+
+
+@pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="needs a message bus")
+def test_the_desktops_own_service_is_told_as_its_specification_says(tmp_path):
+    """Notify(susssasa{sv}i) of the Desktop Notifications Specification, over a real bus."""
+    words = ["dbus-daemon", "--session", "--nofork", f"--address=unix:path={tmp_path}/bus"]
+    bus = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    here = {**os.environ, "DBUS_SESSION_BUS_ADDRESS": f"unix:path={tmp_path}/bus", "MAPREEL_STATE": str(tmp_path)}
+    try:
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "bus").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        with subprocess.Popen(
+            [sys.executable, "-c", DESKTOP], env=here, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as desktop:
+            assert desktop.stdout.readline() == "ready\n"
+            panel = subprocess.run(
+                [sys.executable, "-c", PANEL], env=here, capture_output=True, text=True, check=True, timeout=60
+            )
+            assert panel.stdout == "[False, True]\n"
+            said = desktop.stdout.readline()
+    finally:
+        bus.terminate()
+        bus.wait(20)
+    assert said.startswith("susssasa{sv}i ['Mapreel', 0, 'dialog-information', 'Render is finished', 'sq010'")

@@ -82,6 +82,7 @@ class Notifier(QObject):
         self._tray.show()
         kinds = QSystemTrayIcon.MessageIcon
         self._tray.showMessage(title, text, kinds.Warning if bad else kinds.Information, _SHOWN_MS)
+        QTimer.singleShot(_SHOWN_MS, self._tray.hide)
         return True
 
     def _by_dbus(self, title: str, text: str, *, bad: bool) -> bool:
@@ -94,10 +95,11 @@ class Notifier(QObject):
         if interface is None or not interface.isServiceRegistered(_DBUS[0]).value():
             return False
         call = QDBusMessage.createMethodCall(*_DBUS, "Notify")
-        fresh = QVariant(0)
-        fresh.convert(QMetaType(QMetaType.Type.UInt.value))  # type: ignore[call-overload]  # the bus wants it unsigned
+        fresh, actions = QVariant(0), QVariant([])  # the bus wants uint32 and an array of strings, and nothing else
+        fresh.convert(QMetaType(QMetaType.Type.UInt.value))  # type: ignore[call-overload]
+        actions.convert(QMetaType(QMetaType.Type.QStringList.value))  # type: ignore[call-overload]
         sign = "dialog-warning" if bad else "dialog-information"
-        call.setArguments(["Mapreel", fresh, sign, title, text, [], {}, _SHOWN_MS])
+        call.setArguments(["Mapreel", fresh, sign, title, text, actions, {}, _SHOWN_MS])
         return bus.send(call)
 
     def _by_taskbar(self, _title: str, _text: str, *, bad: bool) -> bool:
