@@ -361,7 +361,9 @@ class ArchiveForm(Observable):
         self._ask_estimate()
 
     def _ask_estimate(self) -> None:
-        """Asked of the service, which knows how fast this machine is."""
+        """Asked of the service, which knows how fast this machine is; one that runs already."""
+        if self._bridge.state is not ServiceState.HERE:
+            return
         request = encode_request(self.choice())
         estimate = partial(_estimate, request)
         self._bridge.ask(estimate, lambda told: setattr(self, "estimate", told), lane="estimate encode", newest=True)
@@ -384,8 +386,7 @@ class ArchiveForm(Observable):
 
 
 def _estimate(request: EncodeRequest, client: ServiceClient) -> Any:
-    ask = getattr(client, "estimate", None)
-    return ask(request) if ask is not None else None
+    return client.estimate(request)
 
 
 def _both(source: str) -> tuple[SourceFacts, str]:

@@ -191,6 +191,8 @@ class PaletteEditor(Observable):
             session.keep(document, name_or_file)
             if session is self._session:
                 self._edit(lambda: document, tr("load {name}", name=document.name))
+                self._write_to(session)  # the same classes under another name are no edit
+                self._tell(self.document)
 
         work = partial(palette_files.read_document, name_or_file, self.document.rules)
         self._errands.ask(work, came, partial(self._messages.say_error, key="palette"), lane=_LANE)

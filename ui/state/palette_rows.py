@@ -100,7 +100,8 @@ def class_rows(
     for one in found or ():
         if one.id not in known and one.id not in {other.id for other in rows if other.id is not None}:
             pattern = str(one.id) if one.id is not None else as_pattern(one.name)
-            rows.append(row(one.id, one.name, None, -1, pattern))
+            name = one.name if one.id is None else str(one.id)  # what counts has a name from the palette alone
+            rows.append(row(one.id, name, None, -1, pattern))
     lacking = tuple(name for name, _ in model.ids if name not in reached)
     return tuple(rows), lacking
 
