@@ -114,6 +114,11 @@ class Darkroom(QObject):
         """Make these, the foremost first, in place of what was wanted before."""
         self._crew.want([one for one in prints if one not in self._made])
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is wanted."""
+        return self._crew.idle
+
     def close(self) -> None:
         """End the thread."""
         self._crew.close()

@@ -96,6 +96,11 @@ class Playback(Observable):
         """Index of the frame under the playhead among the numbers."""
         return self.index_of(self.frame)
 
+    def before(self, number: int) -> int | None:
+        """The frame number before this one; None for the first."""
+        place = self.index_of(number) - 1
+        return self.numbers[place] if place >= 0 else None
+
     def ahead(self, count: int) -> tuple[int, ...]:
         """The frame numbers that come next if it plays on as it does (or as it did last), the nearest first."""
         first, last = self.span()

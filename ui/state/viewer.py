@@ -162,6 +162,11 @@ class ViewerState(Observable):
             self.layer_a = self.layers[(place + step) % len(self.layers)]
 
     @property
+    def rests(self) -> bool:
+        """Whether nothing is left to be made of what is in memory."""
+        return not self._soon.isActive() and self._darkroom.idle
+
+    @property
     def two(self) -> bool:
         """Whether B is looked at as well."""
         return self.mode in TWO
@@ -240,10 +245,9 @@ class ViewerState(Observable):
 
         shot = self._shot
         wanted = (shot.palette if shot is not None else "") or DEFAULT_PALETTE
-        self._errands.ask(partial(classes_of, wanted), self._know_classes, lane="viewer palette", newest=True)
-
-    def _know_classes(self, classes: tuple[Class, ...]) -> None:
-        self.classes = classes
+        self._errands.ask(
+            partial(classes_of, wanted), partial(setattr, self, "classes"), lane="viewer palette", newest=True
+        )
 
     def _edited(self, palette: PaletteDocument) -> None:
         if palette.classes:
@@ -312,11 +316,7 @@ class ViewerState(Observable):
 
     def _before(self, number: int) -> int | None:
         """The frame before, for flicker."""
-        if self.mode is not Mode.FLICKER:
-            return None
-        numbers = self._playback.numbers
-        place = self._playback.index_of(number) - 1
-        return numbers[place] if place >= 0 else None
+        return self._playback.before(number) if self.mode is Mode.FLICKER else None
 
     def _show(self, plan: Plan) -> None:
         number = self._playback.frame
