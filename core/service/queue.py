@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 MAX_LISTED = 1000
 MAX_CHANGED = 500
-_SUMMARY = "number, id, type, state, take, priority, created_s, changed_s, attempts, progress, error, result, place"
+_STARTED = "(SELECT max(started_s) FROM attempts WHERE attempts.job = jobs.id) AS started_s"  # the last attempt
+_SUMMARY = (
+    "number, id, type, state, take, priority, created_s, changed_s, attempts, progress, error, result, place, "
+    + _STARTED
+)
 _WAITING = frozenset({JobState.QUEUED, JobState.PAUSED})
 _ENDED_BADLY = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.QUARANTINED})
 

@@ -8,7 +8,7 @@ from PyQt6.QtCore import Qt
 
 from mapreel.core.contract.job_view import JobView
 from mapreel.ui.state.job_model import Column, JobModel, Show
-from mapreel.ui.state.job_texts import about, job_title, shot_name, size_text, span, time_left
+from mapreel.ui.state.job_texts import about, job_title, seconds_taken, shot_name, size_text, span, time_left
 from mapreel.ui.state.jobs import Step
 from mapreel.ui.views.jobs_view import JobsView
 
@@ -215,3 +215,11 @@ def test_a_paused_job_is_not_busy(studio):
     assert studio.jobs.waiting == 2
     send(studio, job(1, "paused"), job(2))
     assert studio.jobs.waiting == 0
+
+
+def test_how_long_a_job_has_worked():
+    now = 2e9
+    assert seconds_taken(job(1, started_s=1e9 - 11.0), now) == 12.0  # it ended at 1e9 + 1
+    assert seconds_taken(job(1, "running", started_s=now - 30.0), now) == 30.0
+    assert seconds_taken(job(1, "queued", started_s=now - 30.0), now) is None
+    assert seconds_taken(job(1, "cancelled", started_s=None), now) is None

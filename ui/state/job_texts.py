@@ -120,13 +120,11 @@ def time_left(view: JobView) -> str:
 
 def seconds_taken(view: JobView, now_s: float) -> float | None:
     """How long the last attempt has worked; None for a job that has not begun, or whose work is not known."""
-    started, ended = view.data.get("started_s"), view.data.get("ended_s")
-    if isinstance(started, (int, float)):
-        return (ended if isinstance(ended, (int, float)) else now_s) - started
-    if view.state is JobState.RUNNING:
-        return now_s - float(view.data.get("changed_s", now_s))
-    seconds = (view.result or {}).get("seconds")
-    return float(seconds) if isinstance(seconds, (int, float)) else None
+    started = view.data.get("started_s")
+    if not isinstance(started, (int, float)) or view.state in (JobState.QUEUED, JobState.PAUSED):
+        return None
+    ended = float(view.data["changed_s"]) if view.state.is_over else now_s
+    return max(0.0, ended - started)
 
 
 def size_text(size_bytes: float) -> str:
