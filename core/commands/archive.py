@@ -16,21 +16,24 @@ from mapreel.core.commands.options import (
     C2pa,
     C2paCert,
     C2paKey,
+    Classes,
     ColourSpace,
     Fps,
     Frames,
+    InstanceLayer,
     Json,
+    Layer,
     Local,
     Packing,
     Plate,
     absolute,
     colour_config_name,
+    map_options,
     optional,
 )
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.frames import FrameRange
 from mapreel.core.contract.requests import (
-    MODEL_NAME,
     DecodeFormat,
     DecodeRequest,
     EncodeRequest,
@@ -66,8 +69,11 @@ def encode(
     labels: Annotated[str | None, typer.Option(metavar="MAPS", help="Keep these label maps, losslessly.")] = None,
     instances: Annotated[str | None, typer.Option(metavar="MAPS", help="Keep these instance maps.")] = None,
     palette: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Keep the names of the labels from this palette.")
+        str | None, typer.Option(metavar="NAME|FILE", help="What the labels mean; their names are kept.")
     ] = None,
+    classes: Classes = None,
+    layer: Layer = None,
+    instance_layer: InstanceLayer = None,
     recipe: Annotated[str | None, typer.Option(metavar="JSON", help="Keep this file: how the shot was made.")] = None,
     timecode: Annotated[str | None, typer.Option(metavar="HH:MM:SS:FF", help="Of the first frame.")] = None,
     tag: Annotated[list[str] | None, typer.Option(metavar="NAME=TEXT", help="Keep a note; may be repeated.")] = None,
@@ -81,6 +87,8 @@ def encode(
     from mapreel.core.commands.preflight import check_encode
     from mapreel.core.commands.submission import run_request
 
+    kept = map_options(palette, classes, layer, instance_layer)
+    del kept["motion_layout"]
     request = EncodeRequest(
         source=absolute(source),
         out=absolute(out),
@@ -97,7 +105,7 @@ def encode(
         alpha=alpha,
         labels=optional(labels),
         instances=optional(instances),
-        palette=palette if palette is None or MODEL_NAME.fullmatch(palette) else absolute(palette),
+        **kept,
         recipe=optional(recipe),
         timecode=timecode,
         tags=tuple(_tag(text) for text in tag or ()),

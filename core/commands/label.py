@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,9 +14,6 @@ from mapreel.core.commands.options import Classes, Frames, Json, Layer, MotionLa
 from mapreel.core.contract.errors import InputError, MapreelError
 from mapreel.core.contract.frames import FrameRange, MissingFrames, find_sequence
 from mapreel.core.contract.maps import MapOptions
-
-if TYPE_CHECKING:
-    from mapreel.core.media.mapfacts import LayerFacts
 
 app = typer.Typer(no_args_is_help=True, help="Look at label maps, turn other maps into them, mend them.")
 
@@ -41,40 +38,36 @@ def inspect(
     frames: Frames = None,
     as_json: Json = False,
 ) -> None:
-    """Say what is in maps: frames, size, layers, names, ids, motion."""
-    from mapreel.core.media.mapfacts import map_layers
-    from mapreel.core.media.mapheaders import map_header
+    """Say what is in maps: frames, size, layers, names, ids, motion.
+
+    Of a long sequence the first, the last and some frames between are read;
+    `mapreel label doctor` reads all. Exit code 1 when nothing in them can be
+    read as maps, or a frame cannot be read at all.
+    """
+    from mapreel.core.media.labels import label_reading
+    from mapreel.core.media.mapfacts import survey
 
     options = MapOptions(**map_options(palette, None, layer, None, motion_layout))
     found = find_sequence(absolute(maps))
-    numbers = [n for n in found.numbers if frames is None or n in FrameRange.parse(frames)] or list(found.numbers[:1])
-    path, number = found.pattern.path(numbers[0]), numbers[0]
-    (height, width), _ = map_header(path, number)
-    layers = map_layers(path, number)
-    told: dict[str, Any] = {
-        "source": found.pattern.format(),
-        "frames": str(FrameRange.from_numbers(numbers)),
-        "size": [width, height],
-        "layers": [{"name": fact.name, "kind": fact.kind, "detail": fact.detail} for fact in layers],
-        **_entries(path, number, options),
-    }
-    if any(fact.kind == "motion" for fact in layers) or motion_layout is not None:
+    wanted = FrameRange.parse(frames) if frames is not None else None
+    numbers = [n for n in found.numbers if wanted is None or n in wanted]
+    if not numbers:
+        there = FrameRange.from_numbers(found.numbers)
+        raise InputError(f"none of the frames {frames} is in {found.pattern.format()}", f"it has {there}")
+    told: dict[str, Any] = {"source": found.pattern.format(), "frames": str(FrameRange.from_numbers(numbers))}
+    told |= survey(found.pattern, numbers, label_reading(options)).to_dict()
+    if any(fact["kind"] == "motion" for fact in told["layers"]) or motion_layout is not None:
         told["motion"] = _motion(found.pattern.format(), numbers, options)
-    Console(json=as_json).result(told, _lines(told, layers))
+    Console(json=as_json).result(told, _lines(told, lone=len(found.numbers) == 1))
+    if told["unreadable"] or not _is_known(told):
+        raise typer.Exit(1)
 
 
-def _entries(path: Path, number: int, options: MapOptions) -> dict[str, Any]:
-    """Names, ids and pixels of the first frame, or why they cannot be told."""
-    from dataclasses import asdict
-
-    from mapreel.core.media.labels import label_reading
-    from mapreel.core.media.mapfacts import map_entries
-
-    try:
-        entries, _ = map_entries(path, number, label_reading(options))
-    except InputError as error:
-        return {"frame": number, "entries": [], "why_not": str(error)}
-    return {"frame": number, "entries": [asdict(entry) for entry in entries]}
+def _is_known(told: dict[str, Any]) -> bool:
+    """Whether something can be read as maps: entries or motion, or several layers of which nobody chose one."""
+    kinds = [fact["kind"] for fact in told["layers"]]
+    to_choose = sum(kind in ("cryptomatte", "index") for kind in kinds) > 1
+    return bool(told["entries"]) or to_choose or "axes" in told.get("motion", {})
 
 
 def _motion(source: str, numbers: list[int], options: MapOptions) -> dict[str, Any]:
@@ -87,19 +80,23 @@ def _motion(source: str, numbers: list[int], options: MapOptions) -> dict[str, A
         return {"why_not": str(error)}
 
 
-def _lines(told: dict[str, Any], layers: list[LayerFacts]) -> list[str]:
-    width, height = told["size"]
-    lines = [f"{told['source']}: frames {told['frames']}, {width}x{height}"]
-    lines += table([[fact.kind, fact.name, fact.detail] for fact in layers])
-    if told.get("why_not"):
-        lines.append(told["why_not"])
+def _lines(told: dict[str, Any], *, lone: bool) -> list[str]:
+    size = "x".join(map(str, told["size"])) if told["size"] else "none can be read"
+    lines = [f"{told['source']}: frames {told['frames']}, {size}"]
+    if lone:
+        lines.append(f"one file; the number in its name is taken for the frame number, {told['frames']}")
+    lines += table([[fact["kind"], fact["name"], fact["detail"]] for fact in told["layers"]])
+    lines += [f"frame {number}: {why}" for number, why in told["unlike"].items()]
+    lines += [str(why) for why in told["unreadable"].values()]
+    lines += [told["why_not"]] if told.get("why_not") else []
     if told["entries"]:
         rows = [["pixels", "id", "name"]]
         rows += [
             [str(entry["pixels"]), "" if entry["id"] is None else str(entry["id"]), entry["name"]]
             for entry in told["entries"][:SHOWN]
         ]
-        lines += [f"frame {told['frame']}:", *table(rows)]
+        many = "frames" if len(FrameRange.parse(told["read"])) > 1 else "frame"
+        lines += [f"{many} {told['read']}:", *table(rows)]
         lines += ["…"] if len(told["entries"]) > SHOWN else []
     motion = told.get("motion", {})
     return lines + ([motion.get("said", "") or motion.get("why_not", "")] if motion else [])

@@ -10,8 +10,23 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mapreel.core.contract.errors import MissingInputError, ModelError, ModelMismatchError, OutputError, UsageError
-from mapreel.core.contract.frames import IMAGE_SUFFIXES, FrameRange, MissingFrames, SequencePattern, find_sequence
+from mapreel.core.contract.errors import (
+    GapError,
+    InputError,
+    MissingInputError,
+    ModelError,
+    ModelMismatchError,
+    OutputError,
+    UsageError,
+)
+from mapreel.core.contract.frames import (
+    IMAGE_SUFFIXES,
+    FrameRange,
+    MissingFrames,
+    SequencePattern,
+    counted,
+    find_sequence,
+)
 from mapreel.core.contract.takes import is_file_take
 
 if TYPE_CHECKING:
@@ -50,6 +65,23 @@ def check_render(request: RenderRequest) -> None:
     for source in (request.instances, request.motion):
         if source is not None and not is_movie(source):
             find_sequence(source)
+    if request.instances is not None and not is_movie(request.instances) and not is_movie(request.labels):
+        planned = frames.numbers if frames is not None else tuple(range(min(there), max(there) + 1))
+        if request.missing is MissingFrames.ERROR:
+            _check_gaps(request.instances, planned)
+
+
+def _check_gaps(source: str, planned: tuple[int, ...]) -> None:
+    """Raises GapError where planned frames are not among the files; looks at names only."""
+    found = find_sequence(source)
+    gaps = sorted(set(planned) - set(found.numbers))
+    if gaps:
+        raise GapError(
+            f"{counted(gaps)} missing from {found.pattern.format()}",
+            "render what is missing or leave it out with --frames",
+            file=str(found.pattern.path(gaps[0])),
+            frame=gaps[0],
+        )
 
 
 def check_palette(request: RenderRequest) -> None:
@@ -200,17 +232,25 @@ def check_encode(request: EncodeRequest) -> None:
         find_sequence(request.source)
     elif not path.is_file():
         raise MissingInputError(f"{request.source} does not exist", "check the name", file=request.source)
-    _check_company(request)
+    planned: tuple[int, ...] | None = FrameRange.parse(request.frames).numbers if request.frames else None
+    if path.is_dir() or SequencePattern.looks_like(request.source):
+        found = find_sequence(request.source)
+        spelled = found.pattern.frames
+        planned = planned or (spelled.numbers if spelled else tuple(range(found.numbers[0], found.numbers[-1] + 1)))
+        _check_gaps(request.source, planned)
+    _check_company(request, planned)
 
 
-def _check_company(request: EncodeRequest) -> None:
+def _check_company(request: EncodeRequest, planned: tuple[int, ...] | None) -> None:
     """What goes along with the pictures. Raises InputError, UsageError."""
     from mapreel.core.media.palettes import load_palette
+    from mapreel.core.media.sequence import is_movie
     from mapreel.core.nirvana.metadata import Timecode
 
     for maps in (request.labels, request.instances):
-        if maps is not None:
+        if maps is not None and not is_movie(maps):
             find_sequence(maps)
+            _check_gaps(maps, planned or ())
     if request.recipe is not None and not Path(request.recipe).is_file():
         raise MissingInputError(f"the recipe {request.recipe} is not there", "check the name", file=request.recipe)
     if request.palette is not None:
@@ -241,7 +281,11 @@ def _check_view(request: DecodeRequest) -> None:
     from mapreel.core.nirvana.views import checked_view
 
     with Container(request.archive) as container:
-        head = container.header
+        head, held = container.header, container.numbers
+    unknown = sorted(set(FrameRange.parse(request.frames).numbers) - set(held)) if request.frames else []
+    if unknown:
+        listed = FrameRange.from_numbers(held)
+        raise InputError(f"the archive holds no frame {unknown[0]}", f"ask for some of {listed}", frame=unknown[0])
     checked_view(head.width, head.height, request.region, request.scale)
     decode_delivery(request, head.pictures).check()
     if request.plate is not None:

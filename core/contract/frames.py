@@ -114,6 +114,14 @@ class FrameRange:
         return ",".join(_pieces(self.numbers))
 
 
+def counted(numbers: list[int]) -> str:
+    """`frame 7 is` or `3 frames (7-9) are`: how a sentence about frames begins."""
+    listed = str(FrameRange.from_numbers(sorted(numbers)))
+    if len(listed) > 200:
+        listed = listed[:200].rsplit(",", 1)[0] + " …"
+    return f"frame {listed} is" if len(numbers) == 1 else f"{len(numbers)} frames ({listed}) are"
+
+
 def frame_name(frame: int, digits: int) -> str:
     """A frame number as file names have it: `digits` digits, or more when it needs them; the sign comes first."""
     return f"{'-' if frame < 0 else ''}{abs(frame):0{digits}d}"

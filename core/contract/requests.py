@@ -244,8 +244,9 @@ class EncodeRequest(Request):
     """A shot (sequence or movie) into a neural archive; at most one of the three targets.
 
     depth: bits a channel (8, 10, 12, 16) or half, as the source has them when left out. alpha: keep it where there is
-    one. labels, instances: maps that go along, losslessly; palette: NAME or file, the names of their ids. recipe: a
-    JSON file that goes along. timecode: HH:MM:SS:FF of the first frame. tags: names and texts. dated: note the day.
+    one. labels, instances: maps that go along, losslessly; palette: NAME or file, the names of their ids and what their
+    colours mean; classes, layer, instance_layer: how they are read, as in MapOptions. recipe: a JSON file that goes
+    along. timecode: HH:MM:SS:FF of the first frame. tags: names and texts. dated: note the day.
     intra: groups from one that stands alone to the next; the codec's own choice when left out. ocio: the colour config
     that knows the colour space.
     """
@@ -273,9 +274,19 @@ class EncodeRequest(Request):
     dated: bool = False
     intra: int | None = None
     ocio: str | None = None
+    classes: tuple[tuple[str, str], ...] = ()
+    layer: str | None = None
+    instance_layer: str | None = None
+
+    @property
+    def map_reading(self) -> MapOptions:
+        """How the maps are read."""
+        told = {"classes": self.classes, "layer": self.layer, "instance_layer": self.instance_layer}
+        return MapOptions(palette=self.palette, **told)  # type: ignore[arg-type]
 
     def _check(self) -> None:
         _check_frames(self.frames)
+        self.map_reading.check_map_options()
         bounded = self.intra is None or 1 <= self.intra <= 4096
         _need(bounded, f"intra is {self.intra}", "give a number of groups from 1 to 4096")
         known = self.depth is None or self.depth in DEPTHS
@@ -353,7 +364,7 @@ class VerifyRequest(Request):
 class InspectRequest(Request):
     """Say what is wrong with a sequence of label maps, and where; writes nothing but the picture.
 
-    palette: NAME or file. picture: a PNG that shows the places.
+    palette: NAME or file. picture: a PNG that shows the places. classes, layer: of EXR maps, as in MapOptions.
     """
 
     kind: ClassVar[str] = "inspect"
@@ -362,11 +373,19 @@ class InspectRequest(Request):
     palette: str | None = None
     frames: str | None = None
     picture: str | None = None
+    classes: tuple[tuple[str, str], ...] = ()
+    layer: str | None = None
+
+    @property
+    def map_reading(self) -> MapOptions:
+        """How the maps are read."""
+        return MapOptions(classes=self.classes, layer=self.layer)
 
     def _check(self) -> None:
         _check_frames(self.frames)
         _check_palette(self.palette)
         _check_png(self.picture)
+        self.map_reading.check_map_options()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -384,11 +403,19 @@ class RepairRequest(Request):
     frames: str | None = None
     picture: str | None = None
     missing: MissingFrames = MissingFrames.ERROR
+    classes: tuple[tuple[str, str], ...] = ()
+    layer: str | None = None
+
+    @property
+    def map_reading(self) -> MapOptions:
+        """How the maps are read."""
+        return MapOptions(classes=self.classes, layer=self.layer)
 
     def _check(self) -> None:
         _check_frames(self.frames)
         _check_palette(self.palette)
         _check_png(self.picture)
+        self.map_reading.check_map_options()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,14 +12,18 @@ import numpy as np
 
 from mapreel.core.contract.errors import InputError, UnsupportedFileError
 from mapreel.core.contract.frames import FoundSequence, FrameRange, SequencePattern, find_sequence
+from mapreel.core.contract.maps import MapOptions
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime, SilentContext
+from mapreel.core.media.classes import ClassRules, Entry
 from mapreel.core.media.doctor_colours import Box, Colours, Mask, try_read
 from mapreel.core.media.doctor_findings import WORDS, Finding, Place, Problem, Report
 from mapreel.core.media.doctor_frames import Look, enlarged_from, look_at, places_of
 from mapreel.core.media.doctor_time import Event, TimeWindow
+from mapreel.core.media.labels import MapReading
 from mapreel.core.media.movies import MOVIE_SUFFIXES
 from mapreel.core.media.palettes import Palette, load_palette
 
+AS_THEY_ARE = MapOptions()
 GLANCED = 3  # frames that a look before a render takes
 _ENOUGH = 6  # frames that tell how many specks are usual in a shot
 _TOLD_EARLY = frozenset({"scaled-ids", "lossy", "soft-edges", "resized-smooth", "unknown-id", "unknown-colour"})
@@ -32,18 +36,20 @@ def examine(
     *,
     palette: str | Path | Palette | None = None,
     frames: FrameRange | None = None,
+    options: MapOptions = AS_THEY_ARE,
     context: JobContext | None = None,
 ) -> Report:
     """Looks at every map once, six frames in memory at a time, and writes nothing.
 
     source: a folder, a pattern or one file of the sequence. palette: name, file or Palette; without one, ids are only
-    held against each other, and the flat colours of colour pictures are taken for classes. Raises InputError when there
-    is no such sequence (broken frames are findings), CancelledError.
+    held against each other, and the flat colours of colour pictures are taken for classes. options: layer and classes
+    of EXR files, see `map_reading`. Raises InputError when there is no such sequence (broken frames are findings),
+    UsageError for a rule that leads to no class, CancelledError.
     """
     started = time.perf_counter()
     found, planned = planned_frames(source, frames)
     known = palette if isinstance(palette, Palette) or palette is None else load_palette(palette)
-    tally = _Tally(Colours(known))
+    tally = _Tally(Colours(known, map_reading(known, options)))
     window = TimeWindow()
     for look, follows in walk(found, planned, tally, context or SilentContext(), "examine"):
         for event in window.push(look, follows=follows):
@@ -51,6 +57,16 @@ def examine(
     for event in window.finish():
         tally.add_event(event)
     return tally.report(found, planned, known, window.judged, time.perf_counter() - started)
+
+
+def map_reading(palette: Palette | None, options: MapOptions) -> MapReading:
+    """How EXR files are read: the layer that is asked for, names by rules that lead to the palette's classes (without
+    one to numbers). Raises UsageError for a rule that leads nowhere."""
+    ids = {entry.name: entry.id for entry in reversed(palette.classes)} if palette is not None else None
+    rules = ClassRules(options.classes, ids, f"the palette {palette.name}" if palette is not None else "the maps")
+    for pattern, _ in options.classes:
+        rules.target(Entry(pattern), certain=False)
+    return MapReading(rules=rules, layer=options.layer)
 
 
 def glance(source: str | Path, *, palette: Palette | None = None, frames: FrameRange | None = None) -> str:
@@ -64,7 +80,7 @@ def glance(source: str | Path, *, palette: Palette | None = None, frames: FrameR
         chosen = sorted({there[0], there[len(there) // 2], there[-1]}) if there else []
         colours, problems = Colours(palette), Counter[Problem]()
         for number in chosen[:GLANCED]:
-            sample = try_read(found.pattern.path(number), number)
+            sample = try_read(found.pattern.path(number), number, colours.reading)
             if isinstance(sample, InputError):  # what cannot be read at all, the job says
                 continue
             problems.update(Problem(name) for name in look_at(sample, number, colours).counts)
@@ -107,7 +123,7 @@ def walk(
             tally.add(Problem.GAP, number, 1)
             follows = False
             continue
-        sample = try_read(found.pattern.path(number), number)
+        sample = try_read(found.pattern.path(number), number, tally.colours.reading)
         if isinstance(sample, InputError):
             tally.add(Problem.DAMAGED, number, 1, note=str(sample))
             follows = False

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mapreel.core.contract.errors import InputError, UnsupportedFileError
 from mapreel.core.media.files import kind_of, read_file
 from mapreel.core.media.images import read_picture
-from mapreel.core.media.labels import read_label_map
+from mapreel.core.media.labels import PLAIN, MapReading, read_label_map
 from mapreel.core.media.palettes import Palette
 from mapreel.core.media.pngfile import PngColor, integer_samples, parse_png
 from mapreel.core.media.readers import read_apart
@@ -43,8 +43,9 @@ class Sample:
 class Colours:
     """Which colours stand for which ids: the palette's, or those learnt from the flat surfaces of the shot."""
 
-    def __init__(self, palette: Palette | None) -> None:
-        self.palette = palette
+    def __init__(self, palette: Palette | None, reading: MapReading = PLAIN) -> None:
+        """reading: how EXR files become ids, see `read_sample`."""
+        self.palette, self.reading = palette, reading
         self.colors: list[tuple[int, int, int]] = []
         self.known: frozenset[int] | None = None
         if palette is not None:
@@ -98,8 +99,11 @@ def made_color(label: int) -> tuple[int, int, int]:
 
 
 @read_apart
-def read_sample(path: Path, number: int) -> Sample:
-    """Reads one map of any kind that Mapreel opens. Raises InputError."""
+def read_sample(path: Path, number: int, reading: MapReading = PLAIN) -> Sample:
+    """Reads one map of any kind that Mapreel opens, as it stands in its file. Raises InputError.
+
+    reading: which layer of an EXR, and what the names of its objects become; other files say their ids themselves.
+    """
     data = read_file(path, number)
     kind = kind_of(data)
     if kind == "png":
@@ -112,7 +116,7 @@ def read_sample(path: Path, number: int) -> Sample:
     try:
         pixels = read_picture(path, frame=number)
     except UnsupportedFileError:
-        ids = read_label_map(path, frame=number)
+        ids = read_label_map(path, frame=number, reading=reading)
         return Sample(pixels=ids, kind=kind, channels="grey", bits=8 * ids.dtype.itemsize)
     names = {1: "grey", 2: "grey+alpha", 3: "RGB", 4: "RGBA"}
     plain = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
@@ -166,9 +170,9 @@ def _pack_one(color: tuple[int, int, int]) -> int:
     return (color[0] << 16) | (color[1] << 8) | color[2]
 
 
-def try_read(path: Path, number: int) -> Sample | InputError:
+def try_read(path: Path, number: int, reading: MapReading = PLAIN) -> Sample | InputError:
     """The sample, or the sentence that says why there is none."""
     try:
-        return read_sample(path, number)
+        return read_sample(path, number, reading)
     except InputError as error:
         return error

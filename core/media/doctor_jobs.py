@@ -26,7 +26,13 @@ _LINES = 40  # of a shot with every problem there is; each line is one finding
 
 def run_inspect(request: InspectRequest, _take: Path | None, context: JobContext) -> dict[str, JSON]:
     """Examines label maps; the result is what the report says and where its picture lies. Raises as `examine`."""
-    report = examine(request.source, palette=request.palette, frames=_range(request.frames), context=context)
+    report = examine(
+        request.source,
+        palette=request.palette,
+        frames=_range(request.frames),
+        options=request.map_reading,
+        context=context,
+    )
     picture = _draw(report, request.picture)
     return {**report.to_dict(), "lines": _lines(report), "picture": picture}
 
@@ -39,6 +45,7 @@ def run_repair(request: RepairRequest, take: Path, context: JobContext) -> dict[
         palette=request.palette,
         frames=_range(request.frames),
         missing=request.missing,
+        options=request.map_reading,
         context=context,
     )
     picture = _draw(done.before, request.picture)

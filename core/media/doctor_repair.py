@@ -16,16 +16,16 @@ import cv2
 import numpy as np
 
 from mapreel.core.contract.errors import DamagedFileError, GapError, InputError, OutputError
-from mapreel.core.contract.frames import FoundSequence, FrameRange, MissingFrames
+from mapreel.core.contract.frames import FoundSequence, FrameRange, MissingFrames, counted
+from mapreel.core.contract.maps import MapOptions
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime, SilentContext
-from mapreel.core.media.doctor import examine, planned_frames
+from mapreel.core.media.doctor import AS_THEY_ARE, examine, planned_frames
 from mapreel.core.media.doctor_colours import UNKNOWN, Colours, Ids, Mask, eight_bits, try_read
 from mapreel.core.media.doctor_copies import Copies
 from mapreel.core.media.doctor_findings import Problem, Report
 from mapreel.core.media.doctor_frames import Look, between_mask, look_at, surfaces, unknown_mask
 from mapreel.core.media.doctor_time import LONGEST_POP, Event, TimeWindow, between_shapes
 from mapreel.core.media.palettes import Palette, load_palette
-from mapreel.core.media.sequence import counted
 
 _ROUNDS = 12  # pixels that a soft edge is mended inwards from each side
 _ROUNDED = 10  # levels of a channel that a JPEG moves a flat colour at most
@@ -67,20 +67,21 @@ def repair(
     palette: str | Path | Palette | None = None,
     frames: FrameRange | None = None,
     missing: MissingFrames = MissingFrames.ERROR,
+    options: MapOptions = AS_THEY_ARE,
     context: JobContext | None = None,
 ) -> Repair:
     """Writes mended copies into `folder`, under the same names and numbers, and looks at them again.
 
     A map that was no PNG becomes one (name.png): a JPEG could not hold it. missing: what stands for frames that are not
-    there or cannot be read: an error, the nearest frame before, or id 0. Raises InputError, GapError, OutputError (the
-    folder is that of the originals), DiskFullError, CancelledError.
+    there or cannot be read: an error, the nearest frame before, or id 0. options: as of `examine`. Raises InputError,
+    GapError, OutputError (the folder is that of the originals), DiskFullError, CancelledError.
     """
     watching = context or SilentContext()
     found, planned = planned_frames(source, frames)
     target = Path(folder)
     refuse_same_folder(found, target)
     known = palette if isinstance(palette, Palette) or palette is None else load_palette(palette)
-    before = examine(source, palette=known, frames=frames, context=watching)
+    before = examine(source, palette=known, frames=frames, options=options, context=watching)
     _refuse_gaps(before, missing)
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -178,7 +179,7 @@ def _stand_in(found: FoundSequence, report: Report, missing: MissingFrames, last
 
 def _open(found: FoundSequence, number: int, report: Report, there: frozenset[int]) -> _Draft:
     """The frame with its edges mended."""
-    sample = try_read(found.pattern.path(number), number) if number in there else None
+    sample = try_read(found.pattern.path(number), number, report.colours.reading) if number in there else None
     if sample is None or isinstance(sample, InputError):
         return _Draft(number, None, None)
     look = look_at(sample, number, report.colours)
@@ -194,7 +195,7 @@ def _open(found: FoundSequence, number: int, report: Report, there: frozenset[in
 
 def _first_ids(found: FoundSequence, report: Report) -> Ids:
     for number in report.numbers:
-        sample = try_read(found.pattern.path(number), number)
+        sample = try_read(found.pattern.path(number), number, report.colours.reading)
         if not isinstance(sample, InputError):
             return look_at(sample, number, report.colours).ids
     raise DamagedFileError(f"no frame of {report.source} can be read", "render or copy them again")

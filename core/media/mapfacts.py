@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from mapreel.core.contract.errors import InputError
+from mapreel.core.contract.errors import DamagedFileError, FileTooLargeError, InputError
+from mapreel.core.contract.frames import FrameRange
 from mapreel.core.media.colorcoded import fitting_palettes, packed_colors
 from mapreel.core.media.cryptomatte import cryptomattes, names_of
 from mapreel.core.media.exrlayers import ExrLayout, exr_layout
@@ -14,10 +16,14 @@ from mapreel.core.media.files import kind_of, read_file, read_head
 from mapreel.core.media.images import read_picture
 from mapreel.core.media.indexpass import index_layers, of_pair
 from mapreel.core.media.labels import INSTANCE_FLAG, MapReading, read_coded
+from mapreel.core.media.mapheaders import map_header
 from mapreel.core.media.motion import MotionSource, find_motion
 from mapreel.core.media.pngfile import PngColor, parse_png
 from mapreel.core.media.readers import read_apart
 from mapreel.core.media.tiffids import Photometric, read_tiff
+
+if TYPE_CHECKING:
+    from mapreel.core.contract.frames import SequencePattern
 
 _HEAD_BYTES = 64
 
@@ -93,6 +99,77 @@ def map_entries(path: Path, frame: int | None, reading: MapReading) -> tuple[lis
     coded = read_coded(path, frame, reading)
     found = [EntryFacts(coded.entry(code).name, coded.entry(code).id, n) for code, n in coded.present().items()]
     return sorted(found, key=lambda entry: -entry.pixels), coded.certain
+
+
+LOOKED_AT = 5
+"""Frames of a sequence that a survey reads: the first, the last, and some evenly between."""
+
+
+@dataclass
+class Survey:
+    """What some frames of a sequence hold. unlike: frames with other layers or another size than the first; unreadable:
+    frames and why. why_not: why nothing can be told of their pixels."""
+
+    size: tuple[int, int] | None = None  # height, width
+    layers: list[LayerFacts] = field(default_factory=list)
+    read: list[int] = field(default_factory=list)
+    entries: dict[tuple[str, int | None], int] = field(default_factory=dict)
+    unlike: dict[int, str] = field(default_factory=dict)
+    unreadable: dict[int, str] = field(default_factory=dict)
+    why_not: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it; entries of all frames that were read together, most first."""
+        found = sorted(self.entries.items(), key=lambda item: -item[1])
+        told: dict[str, Any] = {
+            "size": [self.size[1], self.size[0]] if self.size else None,
+            "layers": [{"name": fact.name, "kind": fact.kind, "detail": fact.detail} for fact in self.layers],
+            "read": str(FrameRange.from_numbers(self.read)) if self.read else "",
+            "entries": [{"name": name, "id": number, "pixels": n} for (name, number), n in found],
+            "unlike": {str(number): why for number, why in self.unlike.items()},
+            "unreadable": {str(number): why for number, why in self.unreadable.items()},
+        }
+        return {**told, "why_not": self.why_not} if self.why_not else told
+
+
+def survey(pattern: SequencePattern, numbers: list[int], reading: MapReading) -> Survey:
+    """Look at some of the frames. Never raises InputError: what is wrong is told."""
+    found = Survey()
+    last = len(numbers) - 1
+    for number in [numbers[place] for place in sorted({last * step // (LOOKED_AT - 1) for step in range(LOOKED_AT)})]:
+        path = pattern.path(number)
+        try:
+            _survey_layers(found, path, number)
+        except InputError as error:
+            found.unreadable[number] = str(error)
+            continue
+        try:
+            entries, _ = map_entries(path, number, reading)
+        except (DamagedFileError, FileTooLargeError) as error:
+            found.unreadable[number] = str(error)
+        except InputError as error:
+            found.why_not = found.why_not or str(error)
+        else:
+            found.read.append(number)
+            for entry in entries:
+                key = (entry.name, entry.id)
+                found.entries[key] = found.entries.get(key, 0) + entry.pixels
+    return found
+
+
+def _survey_layers(found: Survey, path: Path, number: int) -> None:
+    size, _ = map_header(path, number)
+    layers = map_layers(path, number)
+    if found.size is None:
+        found.size, found.layers = size, layers
+    elif size != found.size:
+        found.unlike[number] = f"{size[1]}x{size[0]} pixels"
+    elif (here := _kinds(layers)) != _kinds(found.layers):
+        found.unlike[number] = ", ".join(" ".join(filter(None, pair)) for pair in here) or "nothing that can be read"
+
+
+def _kinds(layers: list[LayerFacts]) -> list[tuple[str, str]]:
+    return [(fact.kind, fact.name) for fact in layers]
 
 
 @read_apart

@@ -24,7 +24,14 @@ from mapreel.core.contract.errors import (
     UnsupportedFileError,
     UsageError,
 )
-from mapreel.core.contract.frames import FoundSequence, FrameRange, MissingFrames, SequencePattern, find_sequence
+from mapreel.core.contract.frames import (
+    FoundSequence,
+    FrameRange,
+    MissingFrames,
+    SequencePattern,
+    counted,
+    find_sequence,
+)
 from mapreel.core.contract.maps import MapOptions
 from mapreel.core.media.classes import ClassRules
 from mapreel.core.media.images import picture_size, read_color
@@ -377,14 +384,6 @@ def _fill(
     ordered = np.array(sorted(here))
     places = np.maximum(np.searchsorted(ordered, gaps) - 1, 0)
     return {number: int(ordered[place]) for number, place in zip(gaps, places, strict=True)}
-
-
-def counted(numbers: list[int]) -> str:
-    """`frame 7 is` or `3 frames (7-9) are`: how a sentence about frames begins."""
-    listed = str(FrameRange.from_numbers(sorted(numbers)))
-    if len(listed) > 200:
-        listed = listed[:200].rsplit(",", 1)[0] + " …"
-    return f"frame {listed} is" if len(numbers) == 1 else f"{len(numbers)} frames ({listed}) are"
 
 
 def _mixed(

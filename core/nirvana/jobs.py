@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mapreel.core.contract.errors import DamagedArchiveError, MissingInputError, OutputError, UsageError
-from mapreel.core.contract.frames import FrameRange
+from mapreel.core.contract.frames import FrameRange, find_sequence
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.requests import EncodeRequest, VerifyRequest
 from mapreel.core.contract.strict_json import parse_json
 from mapreel.core.contract.versions import installed_version
 from mapreel.core.device import pick_device
+from mapreel.core.media.classes import ClassRules, Entry
 from mapreel.core.media.colour import colour_config
 from mapreel.core.media.moviewriter import exact_rate
 from mapreel.core.media.palettes import load_palette
-from mapreel.core.media.sequence import MapKind, ShotSequence, open_maps
+from mapreel.core.media.sequence import MapKind, ShotSequence, is_movie, open_maps
 from mapreel.core.nirvana import bitstream as bits
 from mapreel.core.nirvana.archive import Archive
 from mapreel.core.nirvana.config import PRESETS
@@ -126,10 +127,33 @@ KeptMaps = tuple[tuple[bytes, ShotSequence], ...]
 
 
 def open_kept_maps(request: EncodeRequest, numbers: tuple[int, ...]) -> KeptMaps:
-    """The maps that go along, for the frames of the shot. Raises what `open_maps` raises."""
+    """The maps that go along, for the frames of the shot. Raises what `open_maps` raises, UsageError for a rule that
+    leads to no class."""
     frames = FrameRange.from_numbers(numbers)
     wanted = ((bits.LABELS, request.labels, MapKind.LABEL), (bits.INSTANCES, request.instances, MapKind.INSTANCE))
-    return tuple((kind, open_maps(path, of, frames)) for kind, path, of in wanted if path is not None)
+    rules = _rules(request)
+    return tuple(
+        (kind, open_maps(path, of, frames, options=request.map_reading, rules=rules if of is MapKind.LABEL else None))
+        for kind, path, of in wanted
+        if path is not None
+    )
+
+
+def _rules(request: EncodeRequest) -> ClassRules:
+    """Names lead to the palette's classes; ids stay as they are, those that it does not know too, unless rules say
+    otherwise."""
+    named = bool(request.classes) or (request.labels is not None and is_exr(request.labels))
+    palette = load_palette(request.palette) if request.palette is not None and named else None
+    ids = None if palette is None else {entry.name: entry.id for entry in reversed(palette.classes)}
+    rules = ClassRules(request.classes, ids, f"the palette {palette.name}" if palette else "the maps")
+    for pattern, _ in request.classes:
+        rules.target(Entry(pattern), certain=False)
+    return rules
+
+
+def is_exr(source: str) -> bool:
+    """Whether maps are EXR files, which may know their objects by names."""
+    return not is_movie(source) and find_sequence(source).pattern.tail.lower().endswith(".exr")
 
 
 def packed_maps(maps: KeptMaps, ctx: JobContext) -> Iterator[OtherChunk]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import GapError, ModelMismatchError, UsageError
-from mapreel.core.contract.frames import FrameRange, MissingFrames, find_sequence
+from mapreel.core.contract.frames import FrameRange, MissingFrames, counted, find_sequence
 from mapreel.core.contract.maps import MapOptions
 from mapreel.core.media.classes import ClassRules
 from mapreel.core.media.drawing import PLANES, Drawing, condition_planes, draw, drawing_of
@@ -21,7 +21,6 @@ from mapreel.core.media.sequence import (
     Lost,
     MapKind,
     ShotSequence,
-    counted,
     is_movie,
     numbers_on_disk,
     open_maps,

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import GapError, InputError, MissingInputError, MixedSizesError
-from mapreel.core.contract.frames import FoundSequence, find_sequence
+from mapreel.core.contract.frames import FoundSequence, counted, find_sequence
 from mapreel.core.media.images import read_color
 from mapreel.core.media.labels import read_instance_map, read_label_map
 from mapreel.core.media.motion import read_motion
-from mapreel.core.media.sequence import counted
 from mapreel.core.vid2vid.conditions import DrawnFrames
 from mapreel.core.vid2vid.config import GeneratorConfig
 from mapreel.core.vid2vid.inputs import ClassTable

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import GapError, MissingInputError, MixedSizesError, UsageError
-from mapreel.core.contract.frames import FrameRange
+from mapreel.core.contract.frames import FrameRange, counted
 from mapreel.core.contract.maps import MapOptions
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.media.classes import ClassRules
@@ -27,7 +27,6 @@ from mapreel.core.media.sequence import (
     NO_OPTIONS,
     MapKind,
     ShotSequence,
-    counted,
     is_movie,
     numbers_on_disk,
     open_maps,

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from mapreel.core.contract.errors import FramesLostError, MapreelError, OutputExistsError, UsageError
-from mapreel.core.contract.frames import FrameRange, MissingFrames
+from mapreel.core.contract.frames import FrameRange, MissingFrames, counted
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
 from mapreel.core.contract.requests import Quality, RenderRequest
 from mapreel.core.contract.takes import claim_folder, is_file_take, resume_take, write_atomically
 from mapreel.core.device import pick_device
 from mapreel.core.media.delivery import Delivery
 from mapreel.core.media.movies import movie_info
-from mapreel.core.media.sequence import counted
 from mapreel.core.media.sidecars import written
 from mapreel.core.vid2vid.checkpoint import Model, load_model
 from mapreel.core.vid2vid.conditions import source_digits

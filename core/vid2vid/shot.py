@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import GapError, InputError, MixedSizesError, ModelMismatchError
-from mapreel.core.contract.frames import MAX_FRAMES, FrameRange, MissingFrames
+from mapreel.core.contract.frames import MAX_FRAMES, FrameRange, MissingFrames, counted
 from mapreel.core.contract.requests import KeyRule, RenderRequest
 from mapreel.core.media.drawing import Drawing, conditions, drawing_motion, subject_mask
-from mapreel.core.media.sequence import UNREADABLE, Lost, MapKind, ShotSequence, counted, numbers_on_disk, open_maps
+from mapreel.core.media.sequence import UNREADABLE, Lost, MapKind, ShotSequence, numbers_on_disk, open_maps
 from mapreel.core.media.warping import estimate_motion
 from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.conditions import open_source, source_numbers

@@ -20,7 +20,7 @@ from mapreel.core.contract.errors import DamagedArchiveError, GapError, OutputEr
 from mapreel.core.contract.job_view import JobView
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.progress import Progress
-from mapreel.core.vid2vid import models
+from mapreel.core.media import modelfacts as models
 
 
 @pytest.mark.parametrize(
