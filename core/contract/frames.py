@@ -28,6 +28,7 @@ _PLACE = re.compile(
     rf"(?P<rv>{_RANGE})(?P<rvpad>#+|@+)|(?P<hash>#+)|(?P<at>@+)|%(?P<c>0?(?:{_DIGITS})?)d|\$F(?P<f>{_DIGITS})?"
 )
 _NUMBERED = re.compile(r"(.*?)([0-9]+)(\.[A-Za-z][A-Za-z0-9]*)", re.DOTALL)
+_STRAY = re.compile(r".*[^\W\d_](0|[1-9][0-9]{0,2})", re.DOTALL)  # a letter, then a number that is not padded
 IMAGE_SUFFIXES = frozenset({".png", ".exr", ".jpg", ".jpeg", ".tif", ".tiff", ".dpx", ".tga", ".bmp", ".hdr", ".webp"})
 
 
@@ -259,8 +260,15 @@ def _from_group(folder: Path, head: str, tail: str, spelled: list[str]) -> Found
     return FoundSequence(pattern, tuple(sorted(int(number) for number in spelled)))
 
 
+def _without_strays(groups: dict[tuple[str, str], list[str]]) -> dict[tuple[str, str], list[str]]:
+    """Without single pictures beside the only sequence whose number is part of a word: colours16.png, preview2.jpg."""
+    sequences = {key: spelled for key, spelled in groups.items() if len(spelled) > 1}
+    strays = [key for key, spelled in groups.items() if len(spelled) == 1 and _STRAY.fullmatch(f"{key[0]}{spelled[0]}")]
+    return sequences if len(sequences) == 1 and len(sequences) + len(strays) == len(groups) else groups
+
+
 def _in_folder(folder: Path) -> FoundSequence:
-    groups = _groups(folder)
+    groups = _without_strays(_groups(folder))
     if not groups:
         remedy = "give a folder with numbered images such as name.0001.png"
         raise EmptySequenceError(f"the folder {folder} holds no image sequence", remedy, file=str(folder))

@@ -135,3 +135,35 @@ def test_nothing_there(tmp_path):
         find_sequence(tmp_path / "nowhere")
     with pytest.raises(MissingInputError):
         find_sequence(tmp_path / "nowhere" / "n.####.png")
+
+
+@pytest.mark.parametrize(
+    ("stray", "refused"),
+    [
+        ("colours16.png", False),
+        ("preview2.jpg", False),
+        ("name0.png", False),
+        ("colours_16.png", True),
+        ("colours.16.png", True),
+        ("colours0016.png", True),
+        ("v016.png", True),
+        ("4096.jpg", True),
+    ],
+)
+def test_a_single_picture_beside_a_sequence_is_no_second_one(tmp_path, stray, refused):
+    for number in range(1, 5):
+        (tmp_path / f"label.{number:04d}.png").touch()
+    (tmp_path / stray).touch()
+    if refused:
+        with pytest.raises(InputError, match="holds 2 sequences"):
+            find_sequence(tmp_path)
+    else:
+        assert find_sequence(tmp_path).numbers == (1, 2, 3, 4)
+
+
+def test_a_single_picture_alone_is_still_a_frame(tmp_path):
+    (tmp_path / "colours16.png").touch()
+    assert find_sequence(tmp_path).numbers == (16,)
+    (tmp_path / "other2.png").touch()
+    with pytest.raises(InputError, match="holds 2 sequences"):
+        find_sequence(tmp_path)
