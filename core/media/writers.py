@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import os
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,16 +21,11 @@ from mapreel.core.contract.takes import atomic_path
 from mapreel.core.media.exrfile import read_exr
 from mapreel.core.media.files import limit_openimageio, oiio_message, read_file
 from mapreel.core.media.pngfile import parse_png
+from mapreel.core.media.pngwriter import png_bytes
 from mapreel.core.media.tiffwriter import tiff_bytes
 
 _NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
-# Measured on 512x256 beside the usual search for repeats at the same level: photographs 189 kB against 207 in 0.85 of
-# the time, flat and smooth pictures a third smaller. Paeth leaves runs and noise, and noise never repeats.
 PNG_LEVEL = 1
-PNG_PACKING = "rle"
-PNG_FILTER = 128  # Paeth on every line
-
-
 DWA_LEVEL = 45  # OpenEXR's own choice: what it loses is not seen, yet is lost
 Values = Mapping[str, Any]
 """What an EXR says of itself: a value, or a pair of an OpenImageIO type and a value."""
@@ -57,7 +51,6 @@ class PictureHeader:
 
 
 PLAIN = PictureHeader()
-_NOT_SRGB = (2, 2)
 
 
 def write_picture(
@@ -106,35 +99,16 @@ def _write_png(
         or shaped.dtype not in (np.uint8, np.uint16)
     ):
         raise ValueError(f"no PNG called {path.name} can hold {pixels.dtype} {pixels.shape}")
-    height, width, channels = shaped.shape
-    spec = oiio.ImageSpec(width, height, channels, str(shaped.dtype))
-    spec.attribute("oiio:UnassociatedAlpha", 1)
-    spec.attribute("png:compressionLevel", level)
-    spec.attribute("png:filter", PNG_FILTER)
-    spec.attribute("compression", PNG_PACKING)
-    if header.cicp is not None:
-        spec.attribute("oiio:ColorSpace", "unknown")  # else OpenImageIO says that it is sRGB
-        if header.cicp[:2] != _NOT_SRGB:
-            spec.attribute("CICP", oiio.TypeDesc("int[4]"), (*header.cicp[:2], 0, 1))
-
-    def last(temporary: Path) -> None:
-        if header.xmp or header.software:
-            temporary.write_bytes(_with_words(temporary.read_bytes(), header))
+    texts = [("XML:com.adobe.xmp", header.xmp), ("Software", header.software.encode())]
+    data = png_bytes(shaped, level=level, cicp=header.cicp, texts=[(name, text) for name, text in texts if text])
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+        try:
+            parse_png(read_file(temporary), temporary)
+        except InputError as error:
+            _raise_cause(temporary, pixels.nbytes, str(error))
         if finish is not None:
             finish(temporary)
-
-    _write(path, "png", spec, shaped, last)
-
-
-def _with_words(png: bytes, header: PictureHeader) -> bytes:
-    """A PNG with iTXt chunks after its header: the XMP packet (as XMP part 3 says) and the software."""
-    texts = [("XML:com.adobe.xmp", header.xmp), ("Software", header.software.encode())]
-    chunks = b""
-    for name, text in texts:
-        if text:
-            body = b"iTXt" + name.encode() + b"\0\0\0\0\0" + text
-            chunks += (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
-    return png[:33] + chunks + png[33:]
 
 
 def write_exr(
@@ -218,8 +192,8 @@ def _write(
 def _save(temporary: Path, kind: str, spec: oiio.ImageSpec, pixels: NDArray[np.generic]) -> str:
     """Writes and reads back; an empty string when all is well.
 
-    OpenImageIO's PNG writer answers "done" on a full disk and only its pending message tells; its last bytes go out
-    unchecked at close. So the message is asked for and the file is looked at again.
+    OpenImageIO answers "done" on a full disk and only its pending message tells; its last bytes go out unchecked at
+    close. So the message is asked for and the file is looked at again.
     """
     target = oiio.ImageOutput.create(kind)
     if target is None:
@@ -231,10 +205,7 @@ def _save(temporary: Path, kind: str, spec: oiio.ImageSpec, pixels: NDArray[np.g
     if message or not done:
         return message or "no reason given"
     try:
-        if kind == "png":
-            parse_png(read_file(temporary), temporary)
-        else:
-            read_exr(temporary, None, lambda names: tuple(range(len(names))), "")
+        read_exr(temporary, None, lambda names: tuple(range(len(names))), "")
     except InputError as error:
         return str(error)
     return ""
