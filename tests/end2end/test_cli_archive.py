@@ -8,11 +8,14 @@ import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mapreel.core.contract.frames import find_sequence
 from mapreel.core.media.images import read_color, read_color_float, write_png
+from mapreel.core.nirvana.archive import Archive
 
 FRAMES = range(1001, 1004)  # one group of the draft preset
 
@@ -209,3 +212,41 @@ def test_a_second_archive_is_a_new_take_and_survives_a_kill(warm_mapreel, archiv
     second = archive.with_name("shot_v002.nirv")
     assert run.stdout.splitlines()[-1] == str(second)
     assert archive.read_bytes() == before == second.read_bytes()
+
+
+def test_maps_by_layer_and_classes_go_along(warm_mapreel, tmp_path):
+    blender = str(Path(__file__).resolve().parents[1] / "data" / "blender" / "blender50.%04d.exr")
+    plates = tmp_path / "plates"
+    plates.mkdir()
+    for number in (2, 3):
+        write_png(plates / f"p.{number:04d}.png", np.full((48, 64, 3), 40 * number, np.uint8))
+    given = ("car*=car", "ground=road", "*=vegetation", "nothing=sky")
+    rules = [word for rule in given for word in ("--classes", rule)]
+    words = ("archive", "encode", plates, tmp_path / "a.nirv", "--preset", "draft", "--labels", blender)
+    run = warm_mapreel(*words, "--palette", "street", "--layer", "CryptoObject", *rules)
+    assert run.code == 0, run.stderr
+    with Archive(tmp_path / "a.nirv") as archive:
+        names = archive.info.notes.classes
+        assert {names[label] for label in np.unique(archive.labels(3)).tolist()} == {"car", "road", "vegetation", "sky"}
+
+
+def test_slips_are_said_before_anything_is_queued(warm_mapreel, plates, tmp_path):
+    out = tmp_path / "a.nirv"
+    found = find_sequence(plates)
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for number in found.numbers[:-1]:
+        write_png(labels / f"{number:04d}.png", np.zeros((8, 8), np.uint8))
+    before = len(warm_mapreel("jobs", "list", "--all", "--json").data["jobs"])
+    for words, said in (
+        (("encode", plates, out, "--frames", "90000"), "frame 90000 is missing"),
+        (("encode", plates, out, "--labels", labels), f"frame {found.numbers[-1]} is missing"),
+    ):
+        run = warm_mapreel("archive", *words)
+        assert run.code == 2, run.stderr
+        assert said in run.stderr
+    golden = Path(__file__).resolve().parents[1] / "integration" / "nirvana_golden" / "reel_v2.nirv"
+    run = warm_mapreel("archive", "decode", golden, tmp_path / "take", "--frames", "777777")
+    assert (run.code, "holds no frame 777777" in run.stderr) == (2, True)
+    assert len(warm_mapreel("jobs", "list", "--all", "--json").data["jobs"]) == before
+    assert not (tmp_path / "take").exists()

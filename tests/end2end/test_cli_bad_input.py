@@ -331,3 +331,9 @@ def test_a_reader_that_leaves_is_no_error(warm_mapreel):
     process.stderr.close()
     process.wait()
     assert stderr == ""
+
+
+def test_a_gap_in_the_instances_is_said_before_anything_is_queued(warm_mapreel, words, shot, tmp_path):
+    (shot / "instance" / "1003.png").unlink()
+    refused(warm_mapreel(*words(shot, tmp_path / "out")), "frame 1003 is missing", str(shot / "instance"))
+    assert no_take(tmp_path / "out")

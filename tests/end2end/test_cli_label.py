@@ -107,3 +107,70 @@ def test_a_rule_that_leads_to_no_class_costs_nothing(warm_mapreel, tmp_path):
     assert run.code == 2
     assert "“lorry” is no class of the model street" in run.stderr
     assert not (tmp_path / "out").exists()
+
+
+def numbered(folder, *files):
+    """Copies of sample files as the frames 1, 2 … of one sequence."""
+    folder.mkdir()
+    for number, file in enumerate(files, start=1):
+        (folder / f"map.{number:04d}{Path(file).suffix}").write_bytes((DATA / "maps" / file).read_bytes())
+    return folder
+
+
+def test_inspect_looks_beyond_the_first_frame(warm_mapreel, tmp_path):
+    maps = numbered(tmp_path / "maps", "grey8.png", "grey8.png", "indexed.png", "grey8.png")
+    told = warm_mapreel("label", "inspect", maps, "--json").data
+    one = warm_mapreel("label", "inspect", f"{maps}/map.####.png 1", "--json").data
+    assert (told["read"], one["read"], told["unlike"]) == ("1-4", "1", {"3": "indexed"})
+    assert sum(entry["pixels"] for entry in told["entries"]) == 4 * sum(entry["pixels"] for entry in one["entries"])
+    (maps / "map.0004.png").write_bytes((maps / "map.0004.png").read_bytes()[:-40])
+    run = warm_mapreel("label", "inspect", maps)
+    assert run.code == 1
+    assert "frame 4 (maps/map.0004.png) is cut short" in run.stdout
+    assert "frames 1-3:" in run.stdout
+
+
+def test_inspect_of_what_nobody_knows_is_told_and_its_exit_code_too(warm_mapreel, tmp_path):
+    colours = numbered(tmp_path / "colours", "colours.png")
+    unknown = warm_mapreel("label", "inspect", colours)
+    assert unknown.code == 1
+    assert "--palette" in unknown.stdout
+    assert "one file; the number in its name is taken for the frame number, 1" in unknown.stdout
+    assert warm_mapreel("label", "inspect", colours, "--palette", "cityscapes").code == 0
+    several = warm_mapreel("label", "inspect", BLENDER, "--json")
+    assert several.code == 0  # to choose a layer is what it is asked for
+    none = warm_mapreel("label", "inspect", BLENDER, "--frames", "90-99")
+    assert (none.code, "it has 2-3" in none.stderr) == (2, True)
+
+
+def test_the_doctor_reads_exr_by_layer_and_classes(warm_mapreel, tmp_path):
+    asked = warm_mapreel("label", "doctor", BLENDER)
+    assert asked.code == 2  # before anything is queued
+    assert "--layer" in asked.stderr
+    words = ("--layer", "CryptoObject", "--classes", "car*=car", "--classes", "ground=road")
+    words += ("--classes", "*=vegetation", "--classes", "nothing=sky", "--palette", "street")
+    for way in ((), ("--local",)):
+        run = warm_mapreel("label", "doctor", BLENDER, *words, *way, "--json")
+        assert run.code == 0, run.stderr
+        result = run.data["result"]
+        assert (result["looked_at"], result["size"]) == (2, [64, 48])
+        assert "damaged" not in {each["problem"] for each in result["findings"]}
+    run = warm_mapreel("label", "doctor", BLENDER, *words, "--repair", tmp_path / "out")
+    assert run.code == 0, run.stderr
+    assert "2 frames, 64x48" in run.stdout
+    street = {entry.name: entry.id for entry in load_palette("street").classes}
+    ids = set(np.unique(read_label_map(tmp_path / "out" / "blender50.0003.png")).tolist())
+    assert ids == {street[name] for name in ("car", "road", "vegetation", "sky")}
+    lost = warm_mapreel("label", "doctor", BLENDER, "--layer", "CryptoObject", "--classes", "car*=boat", *words[-2:])
+    assert (lost.code, "“boat” is no class of the palette street" in lost.stderr) == (2, True)
+
+
+def test_the_doctor_counts_what_it_read(warm_mapreel, tmp_path):
+    maps = numbered(tmp_path / "maps", "grey8.png", "grey8.png", "grey8.png")
+    (maps / "map.0002.png").unlink()
+    assert "map.####.png: 2 of 3 frames read, " in warm_mapreel("label", "doctor", maps).stdout
+    assert "map.####.png: 1 frame, " in warm_mapreel("label", "doctor", maps, "--frames", "1").stdout
+    refused = warm_mapreel("label", "doctor", maps, "--repair", tmp_path / "out")
+    assert refused.code == 2
+    assert "frame 2 is missing" in refused.stderr
+    assert not (tmp_path / "out").exists()
