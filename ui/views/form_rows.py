@@ -79,7 +79,7 @@ class PathField(QWidget):
         self.text.setMinimumWidth(60)
         describe(self.text, says)
         bind_text(state, name, self.text)
-        follow(state, name, self.text.setToolTip)
+        follow(state, name, lambda path: self.text.setToolTip(f"{says}\n{path}" if path else says))
         self.button = tool("folder", says, self.ask)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)

@@ -25,7 +25,7 @@ from mapreel.ui.state.models import Network
 from mapreel.ui.state.render_choice import FORMATS, MOST_HANDLES
 from mapreel.ui.state.render_form import Range
 from mapreel.ui.text import tr, trn
-from mapreel.ui.views.binding import bind_choice, bind_number, bind_text, describe, faded, follow, tool
+from mapreel.ui.views.binding import allow, bind_choice, bind_number, bind_text, describe, faded, follow, tool
 from mapreel.ui.views.render_parts import Problem, asks, modest
 
 if TYPE_CHECKING:
@@ -256,7 +256,8 @@ class OutputFields:
         bind_text(self._form, "name", self.name)
         bind_text(self._form, "folder", self.folder)
         self.name.textEdited.connect(lambda text: setattr(self._form, "name", text))
-        self.folder.textChanged.connect(self.folder.setToolTip)
+        says = self.folder.toolTip()
+        self.folder.textChanged.connect(lambda path: self.folder.setToolTip(f"{says}\n{path}" if path else says))
         follow(self._form, "take", self._show)
         asks(self._form, "out", self.problem.say)
 
@@ -332,8 +333,7 @@ def rate_field(studio: Studio) -> QDoubleSpinBox:
     describe(box, tr("Frames a second"))
 
     def show(shot: ShotState | None) -> None:
-        box.setEnabled(shot is not None)
-        box.setToolTip(tr("Frames a second") if shot is not None else tr("No shot is open."))
+        allow(box, "" if shot is not None else tr("No shot is open."))
         if shot is not None:
             box.blockSignals(True)
             box.setValue(shot.fps)
