@@ -248,6 +248,21 @@ def test_playing_shows_frames_in_order_and_none_that_has_not_come(looking, qtbot
     assert all(pane is not None for pane in viewer.shown.panes)
 
 
+def test_frames_that_come_too_late_are_shown_late_rather_than_never(looking, qtbot):
+    viewer, playback, shot = looking.viewer, looking.playback, looking.shots.current
+    viewer.layer_a = Layer.DRAFT
+    numbers = []
+    viewer.shown_changed.connect(lambda now: numbers.append(now.number) if now.panes[0] is not None else None)
+    blank = np.zeros((32, 64, 3), np.uint8)
+    playback.frame_changed.connect(lambda frame: looking.frames.put(shot, Layer.DRAFT, frame - 2, blank))
+    playback.looping = False
+    playback.play()
+    qtbot.waitUntil(lambda: not playback.playing, timeout=LIMIT_MS)
+    assert numbers
+    assert numbers == sorted(numbers)
+    assert max(numbers) < 1008
+
+
 def test_no_shot_shows_nothing(looking, qtbot):
     looking.shots.close_shot(looking.shots.current)
     assert looking.viewer.shown is None

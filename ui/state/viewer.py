@@ -15,6 +15,7 @@ from mapreel.ui.state.observable import Observable, Property
 from mapreel.ui.state.readout import ReadOut, read_out
 from mapreel.ui.state.shot import Layer
 from mapreel.ui.state.viewer_plan import TWO, Mode, Plan, Shown, first_pair, layers_of
+from mapreel.ui.state.viewer_screen import Screen
 
 if TYPE_CHECKING:
     from mapreel.core.contract.errors import MapreelError
@@ -31,7 +32,6 @@ RESTED_MS = 150
 LOOK_AGAIN_MS = 600
 """Frames that are still being rendered are looked for this often."""
 _AHEAD, _AHEAD_RESTING, _DEVELOPED_AHEAD = 48, 8, 6
-_LATEST = 12  # frames back from the playhead that may still be shown while it plays on
 _AHEAD_SHARE = 3  # of the memory
 DEFAULT_PALETTE = "street"
 
@@ -106,6 +106,7 @@ class ViewerState(Observable):
         super().__init__()
         self._frames, self._playback, self._errands, self._preferences = frames, playback, errands, preferences
         self._darkroom = Darkroom(self)
+        self._screen = Screen(frames, playback, self._darkroom)
         self._shot: ShotState | None = None
         self._resting = True
         self.config = os.environ.get("OCIO") or None
@@ -292,16 +293,11 @@ class ViewerState(Observable):
         if plan is None:
             self._frames.want(())
             return
-        ahead = self._ahead()
-        wanted: list[FrameKey] = []
-        for number in (self._playback.frame, *ahead):
-            wanted += plan.needs(number, self._before(number))
-        wanted += self._read_layers()
-        self._frames.want(wanted)
-        prints: list[Print] = []
-        for number in (self._playback.frame, *ahead[:_DEVELOPED_AHEAD]):
-            prints += [one for one in plan.prints(number, self._before(number), self._frames) if one is not None]
-        self._darkroom.want(prints)
+        screen, ahead = self._screen, self._ahead()
+        here = self._playback.frame
+        self._frames.want((*screen.needs(plan, (here, *ahead)), *self._read_layers()))
+        late = screen.late(plan, self.shown)
+        self._darkroom.want(screen.prints(plan, (*late, here, *ahead[:_DEVELOPED_AHEAD])))
         self._show(plan)
         self._read_out()
 
@@ -314,60 +310,14 @@ class ViewerState(Observable):
         most = _AHEAD if self._playback.playing else _AHEAD_RESTING
         return self._playback.ahead(max(1, min(most, room)))
 
-    def _before(self, number: int) -> int | None:
-        """The frame before, for flicker."""
-        return self._playback.before(number) if self.mode is Mode.FLICKER else None
-
     def _show(self, plan: Plan) -> None:
-        number = self._playback.frame
-        found = self._made(plan, number)
-        if found is None and self._playback.playing:
-            found = self._latest(plan)
-        if found is None and not self._playback.playing:
-            found = self._lacking(plan, number)
-        if found is not None and (self.shown is None or not self.shown.same(found)):
+        found = self._screen.best(plan, self.shown)
+        if found is None:
+            return
+        if not all(found.panes):
+            self._again.start()
+        if self.shown is None or not self.shown.same(found):
             self.shown = found
-
-    def _made(self, plan: Plan, number: int) -> Shown | None:
-        """A number with all its panes."""
-        prints = plan.prints(number, self._before(number), self._frames)
-        panes = [self._darkroom.get(one) for one in prints if one is not None]
-        if len(panes) < len(prints) or any(pane is None for pane in panes):
-            return None
-        return Shown(number, plan.mode, plan.panes(), tuple(panes))
-
-    def _latest(self, plan: Plan) -> Shown | None:
-        """While it plays: the newest frame that has come since the one that is shown."""
-        for number in self._playback.behind(_LATEST):
-            if self.shown is not None and number == self.shown.number:
-                return None
-            found = self._made(plan, number)
-            if found is not None:
-                return found
-        return None
-
-    def _lacking(self, plan: Plan, number: int) -> Shown | None:
-        """A number of which a pane will not come: the others, and why. None: it is still on its way."""
-        prints = plan.prints(number, self._before(number), self._frames)
-        panes, notes, lacks = [], [], False
-        for layer, one in zip(plan.panes(), prints, strict=True):
-            made = self._darkroom.get(one) if one is not None else None
-            why = self._why(plan, number) if one is None else None
-            if made is None and why is None and one is None and layer is not Layer.DRAFT:
-                return None
-            lacks = lacks or (one is None)
-            panes.append(made)
-            notes.append(why or "")
-        if not lacks:
-            return None
-        self._again.start()
-        return Shown(number, plan.mode, plan.panes(), tuple(panes), tuple(notes))
-
-    def _why(self, plan: Plan, number: int) -> str | None:
-        """Why a print of this number cannot be made: the first sentence about a frame that it needs."""
-        reasons = [self._frames.why(*key) for key in plan.needs(number, self._before(number))]
-        told = [reason for reason in reasons if reason is not None]
-        return next((reason for reason in told if reason), told[0]) if told else None
 
     def _developed(self, _: Print) -> None:
         plan = self.plan()

@@ -6,6 +6,8 @@ from __future__ import annotations
 from PyQt6.QtCore import QPoint, QRect, QSize, Qt
 from PyQt6.QtWidgets import QLayout, QLayoutItem, QWidget
 
+_BELOW = 2  # points between rows
+
 
 class FlowRow(QLayout):
     """Items from left to right, then below; each group (a widget) stays whole."""
@@ -76,5 +78,5 @@ class FlowRow(QLayout):
                 if moving:
                     item.setGeometry(QRect(QPoint(x, y + (height - hint.height()) // 2), hint))
                 x += hint.width() + self._gap
-            y += height + self._gap
-        return y - self._gap - rect.top() + margins.bottom()
+            y += height + _BELOW
+        return y - _BELOW - rect.top() + margins.bottom()

@@ -43,6 +43,7 @@ class ViewerView(QWidget):
         self.transport = Transport(self._playback)
         self.reads, self.measure = QLabel(), QLabel()
         self._lay_out()
+        self.setFocusProxy(self.canvas)
         self._plain, self._shifted = self._keys()
         self.tools.full.clicked.connect(self.toggle_full_screen)
         follow(self._viewer, "read_out", self._show_read_out)
