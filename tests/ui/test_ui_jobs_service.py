@@ -200,12 +200,15 @@ def test_bad_input_is_told_in_three_parts(here, scripted, qtbot):
 def test_the_service_is_killed_and_the_panel_closed_and_the_queue_goes_on(studio, mortal, state_root, qtbot):
     studio.bridge._python = mortal.interpreter()
     studio.start()
-    job = submit(studio, qtbot, mortal.request(frames=30, pause_s=0.1))
+    job = submit(studio, qtbot, mortal.request(frames=60, pause_s=0.1))
     waits = submit(studio, qtbot, mortal.request(frames=1))
     qtbot.waitUntil(lambda: (studio.jobs.view(job).progress or 0) != 0, timeout=LIMIT_MS)
     os.kill(mortal.status()["pid"], signal.SIGKILL)
     mortal.process.wait(20)
     qtbot.waitUntil(lambda: studio.jobs.view(job).data["attempts"] == 2, timeout=LIMIT_MS)
+    mortal.stop()  # somebody ends it politely: who has a panel open wants it back
+    qtbot.waitUntil(lambda: studio.jobs.view(job).data["attempts"] == 3, timeout=LIMIT_MS)
+    assert studio.jobs.count == 2
     studio.close()
     again = Studio(state=state_root)
     again.bridge._python = mortal.interpreter()
