@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,8 +167,12 @@ def problems(choice: RenderChoice, model: ModelFacts | None) -> dict[str, UsageE
 
 
 def with_handles(numbers: tuple[int, ...], first: int, last: int, handles: int) -> str:
-    """The cut range and `handles` frames before and after it, as far as there are any; as --frames takes it."""
-    return str(FrameRange.from_numbers(n for n in numbers if first - handles <= n <= last + handles))
+    """The cut range and `handles` frames before and after it, as far as there are any; as --frames takes it.
+
+    numbers: ascending.
+    """
+    inside = numbers[bisect_left(numbers, first - handles) : bisect_right(numbers, last + handles)]
+    return str(FrameRange(inside))
 
 
 def studio_config() -> str:

@@ -129,8 +129,8 @@ class ShotState(Observable):
     @property
     def cut_range(self) -> str:
         """The cut range as --frames takes it."""
-        wanted = (number for number in self.numbers if self.cut_in <= number <= self.cut_out)
-        return str(FrameRange.from_numbers(wanted))
+        first, last = self.cut_in, self.cut_out
+        return str(FrameRange(tuple(number for number in self.numbers if first <= number <= last)))
 
     def layers(self) -> tuple[Layer, ...]:
         """What there is to look at now."""
