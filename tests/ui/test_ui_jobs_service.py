@@ -197,6 +197,17 @@ def test_bad_input_is_told_in_three_parts(here, scripted, qtbot):
     assert "gap" in log.detail.toPlainText()
 
 
+def test_a_log_that_is_closed_before_it_is_told(here, scripted, qtbot):
+    job = submit(here, qtbot, scripted.request(frames=1))
+    log = JobLog(here.jobs, job)
+    log.show()
+    log.close()
+    until(here, qtbot, job, JobState.FINISHED)
+    told = []
+    here.jobs.details(job, told.append)
+    qtbot.waitUntil(lambda: bool(told), timeout=LIMIT_MS)
+
+
 def test_the_service_is_killed_and_the_panel_closed_and_the_queue_goes_on(studio, mortal, state_root, qtbot):
     studio.bridge._python = mortal.interpreter()
     studio.start()

@@ -48,6 +48,8 @@ class JobLog(QDialog):
         self.resize(*_SIZE)
         self._jobs, self._job = jobs, job
         self._view: JobView | None = None
+        self._closed = False
+        self.finished.connect(self._forget)
         self._sign, self._title, self._state = QLabel(), heading(""), faded()
         self._what, self._remedy = QLabel(), faded()
         for label in (self._title, self._what, self._remedy):
@@ -104,7 +106,12 @@ class JobLog(QDialog):
     def _ask(self) -> None:
         self._jobs.details(self._job, self._show)
 
+    def _forget(self) -> None:
+        self._closed = True
+
     def _show(self, view: JobView) -> None:
+        if self._closed:  # the answer came too late
+            return
         self._view = view
         request = view.data.get("request") or {}
         title = f"{job_label(view)}: {job_title(view, request)}"
