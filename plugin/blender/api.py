@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 import bpy
 
 from mapreel.core.contract.client import ServiceClient
-from mapreel.core.contract.errors import CancelledError, InternalError, MapreelError
+from mapreel.core.contract.errors import CancelledError, InternalError, MapreelError, disk_error
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.progress import Progress
 from mapreel.core.contract.takes import claim_take, release_take
 from mapreel.plugin.blender import picture_file, results, scene_maps
 from mapreel.plugin.blender.classes import load_palette
 from mapreel.plugin.blender.properties import shot_of
-from mapreel.plugin.blender.versions import absolute
+from mapreel.plugin.blender.versions import absolute, whole
 from mapreel.plugin.shared.link import told_better
 from mapreel.plugin.shared.shot import decode_request
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from mapreel.core.contract.job_view import JobView
     from mapreel.core.contract.requests import Request
+    from mapreel.plugin.shared.shot import Shot
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,13 @@ def _wait(request: Request, report: Callable[[Progress], None] | None) -> Take:
     raise view.error or InternalError(f"the job ended as {view.state.value}", "look at it with: mapreel jobs show")
 
 
+def _changed(shot: Shot, changes: dict[str, Any]) -> Shot:
+    """Another shot; its paths may begin with `//`. Raises UsageError."""
+    paths = ("labels", "instances", "motion", "out", "take")
+    led = {name: whole(value) if name in paths else value for name, value in changes.items()}
+    return dataclasses.replace(shot, **led)
+
+
 def maps_from_scene(
     scene: Any | None = None,
     folder: str = "//mapreel/maps",
@@ -93,7 +101,7 @@ def maps_from_scene(
     """Write class ids, instances and motion of a scene's frames. Raises UsageError, OutputError."""
     scene = scene or bpy.context.scene
     chosen = load_palette(palette or scene.mapreel.palette)
-    return scene_maps.write_maps(scene, Path(absolute(folder)), chosen, frames=frames, report=report)
+    return scene_maps.write_maps(scene, Path(whole(folder)), chosen, frames=frames, report=report)
 
 
 def render(scene: Any | None = None, *, report: Callable[[Progress], None] | None = None, **changes: Any) -> Take:
@@ -102,18 +110,21 @@ def render(scene: Any | None = None, *, report: Callable[[Progress], None] | Non
     Raises UsageError for what cannot be rendered, ServiceError where there is no worker, CancelledError.
     """
     shot = shot_of(scene or bpy.context.scene)
-    return _wait(dataclasses.replace(shot, **changes).render_request(), report)
+    return _wait(_changed(shot, changes).render_request(), report)
 
 
 def draft(scene: Any | None = None, frame: int | None = None, *, out: str | None = None, **changes: Any) -> str:
     """One frame now, as a PNG. Gives its path; without `out` beside the shot's takes. Raises like `render`."""
     scene = scene or bpy.context.scene
-    shot = dataclasses.replace(shot_of(scene), **changes)
+    path = Path(whole(out or "//mapreel/draft.png"))
+    shot = _changed(shot_of(scene), changes)
     with _client() as client:
         answer = client.draft(shot.draft_request(scene.frame_current if frame is None else frame))
-    path = Path(absolute(out or "//mapreel/draft.png"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture_file.write_png(path, answer.width, answer.height, answer.pixels)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture_file.write_png(path, answer.width, answer.height, answer.pixels)
+    except OSError as error:
+        raise disk_error(error, path) from error
     return str(path)
 
 
@@ -129,25 +140,26 @@ def archive(
 ) -> Take:
     """A take into a neural archive; `maps` keeps the maps that made it inside. Raises like `render`."""
     shot = shot_of(scene or bpy.context.scene)
-    request = shot.encode_request(absolute(take), absolute(out), psnr_db=psnr_db, preset=preset, maps=maps)
+    request = shot.encode_request(whole(take), whole(out), psnr_db=psnr_db, preset=preset, maps=maps)
     return _wait(request, report)
 
 
 def unarchive(archive_file: str, out: str, *, report: Callable[[Progress], None] | None = None) -> Take:
     """All frames of an archive into a folder. Raises like `render`."""
-    return _wait(decode_request(absolute(archive_file), absolute(out)), report)
+    return _wait(decode_request(whole(archive_file), whole(out)), report)
 
 
 def bring_in(take: str, scene: Any | None = None, *, into: str = "node") -> Any:
     """Show a take: into "node" (a Mapreel group of the compositor) or "strip" (of the sequencer), which is given."""
     scene = scene or bpy.context.scene
-    path = Path(absolute(take))
+    path = Path(whole(take))
     return results.bring_into_strip(scene, path) if into == "strip" else results.bring_into_node(scene, path)
 
 
 def beauty_frames(scene: Any, folder: str, every: int, *, report: Callable[[int, int], None] | None = None) -> Take:
     """Render every n-th frame of the scene as it is, PNG, for a training. Gives the folder and its frame numbers."""
-    place = claim_take(Path(absolute(folder)))
+    scene_maps.check_camera(scene)
+    place = claim_take(Path(whole(folder)))
     release_take(place)
     numbers = list(range(scene.frame_start, scene.frame_end + 1, max(1, every)))
     copy = scene.copy()

@@ -12,7 +12,7 @@ from mapreel.core.contract.errors import MapreelError
 from mapreel.plugin.blender import api, classes, results
 from mapreel.plugin.blender.properties import PATH, shot_of
 from mapreel.plugin.blender.session import SESSION
-from mapreel.plugin.blender.versions import absolute
+from mapreel.plugin.blender.versions import stored, whole
 from mapreel.plugin.shared.shot import decode_request
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class MAPREEL_OT_render(_JobOperator):
     def over(self, context: Any, take: str) -> None:
         """Show the take."""
         group = self._group()
-        (group or context.scene).mapreel.take = take
+        (group or context.scene).mapreel.take = stored(Path(take))
         if self.into == "node":
             results.bring_into_node(context.scene, Path(take), group)
         elif self.into == "strip":
@@ -203,7 +203,7 @@ class MAPREEL_OT_show_take(_Operator):
 
     def act(self, context: Any) -> None:
         """In the node group or the sequencer."""
-        take = Path(absolute(self.take))
+        take = Path(whole(self.take))
         if self.into == "strip":
             results.bring_into_strip(context.scene, take)
         else:
@@ -220,7 +220,7 @@ class MAPREEL_OT_export_archive(_JobOperator):
         """The take that is shown."""
         settings = context.scene.mapreel
         shot = shot_of(context.scene)
-        return shot.encode_request(shot.take, absolute(settings.archive), psnr_db=settings.psnr)
+        return shot.encode_request(shot.take, whole(settings.archive), psnr_db=settings.psnr)
 
 
 class MAPREEL_OT_import_archive(_JobOperator):
@@ -235,7 +235,7 @@ class MAPREEL_OT_import_archive(_JobOperator):
 
     def request(self, context: Any) -> Request:
         """All frames, into a folder beside the takes."""
-        archive = Path(absolute(self.filepath or context.scene.mapreel.archive))
+        archive = Path(whole(self.filepath or context.scene.mapreel.archive))
         return decode_request(str(archive), str(archive.with_suffix("")))
 
     def over(self, context: Any, take: str) -> None:

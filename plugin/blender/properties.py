@@ -10,7 +10,7 @@ from typing import Any
 
 import bpy
 
-from mapreel.plugin.blender.versions import absolute
+from mapreel.plugin.blender.versions import absolute, whole
 from mapreel.plugin.shared.shot import Shot
 
 QUALITIES = [
@@ -89,19 +89,22 @@ class Preferences(bpy.types.AddonPreferences):
 
 
 def shot_of(scene: Any, settings: Any | None = None) -> Shot:
-    """The shot that the settings of a scene, or of a node group in it, describe: absolute paths, the scene's rate."""
+    """The shot that the settings of a scene, or of a node group in it, describe: absolute paths, the scene's rate.
+
+    Raises UsageError for maps that are relative to a file that was never saved.
+    """
     chosen = settings or scene.mapreel
-    whole = chosen.whole_range
-    references = ((chosen.reference_frame, absolute(chosen.reference)),) if chosen.reference else ()
+    scenes_own = chosen.whole_range
+    references = ((chosen.reference_frame, whole(chosen.reference)),) if chosen.reference else ()
     return Shot(
-        labels=absolute(chosen.labels),
-        instances=absolute(chosen.instances),
-        motion=absolute(chosen.motion),
-        model=chosen.model if not chosen.model.startswith("//") else absolute(chosen.model),
+        labels=whole(chosen.labels),
+        instances=whole(chosen.instances),
+        motion=whole(chosen.motion),
+        model=chosen.model if not chosen.model.startswith("//") else whole(chosen.model),
         out=absolute(chosen.out),
-        first=scene.frame_start if whole else chosen.first,
-        last=scene.frame_end if whole else chosen.last,
-        step=scene.frame_step if whole else 1,
+        first=scene.frame_start if scenes_own else chosen.first,
+        last=scene.frame_end if scenes_own else chosen.last,
+        step=scene.frame_step if scenes_own else 1,
         fps=scene.render.fps / scene.render.fps_base,
         quality=chosen.quality,
         image_format=chosen.image_format,

@@ -47,6 +47,7 @@ def load_image(take: Path) -> Any:
     image = bpy.data.images.load(str(first), check_existing=True)
     image.source = "SEQUENCE"
     image.name = f"{take.name}"
+    image.filepath = versions.stored(first)
     if first.suffix.lower() != ".exr":
         image.colorspace_settings.name = "sRGB"
     return image
@@ -126,7 +127,7 @@ def bring_into_node(scene: Any, take: Path, group: Any | None = None) -> Any:
     show_in(chosen.nodes[PICTURES], take)
     for node in (node for node in tree.nodes if getattr(node, "node_tree", None) == chosen):
         node.mute = bool(node.mute)  # an assignment makes Blender compose anew; changes inside the group do not
-    chosen.mapreel.take = str(take)
+    chosen.mapreel.take = versions.stored(take)
     return chosen
 
 
@@ -144,6 +145,7 @@ def bring_into_strip(scene: Any, take: Path, channel: int = 1) -> Any:
     for number in range(numbers[0] + 1, end):
         held = max(known for known in numbers if known <= number)
         strip.elements.append(files[held].name)
+    strip.directory = versions.stored(take)
     if first.suffix.lower() != ".exr":
         strip.colorspace_settings.name = "sRGB"
     return strip

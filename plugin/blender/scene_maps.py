@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
-from mapreel.core.contract.errors import CancelledError, UsageError
+from mapreel.core.contract.errors import CancelledError, MapreelError, OutputError, UsageError
 from mapreel.core.contract.takes import claim_take, write_atomically
 from mapreel.plugin.blender import versions
 from mapreel.plugin.blender.classes import Palette, class_of
@@ -154,6 +154,9 @@ def render_range(scene: Any, total: int, report: Callable[[int, int], None] | No
     bpy.app.handlers.render_write.append(count)
     try:
         bpy.ops.render.render(animation=True, scene=scene.name)
+    except RuntimeError as error:  # a report of Blender's, such as a disk that is full
+        words = " ".join(str(error).removeprefix("Error: ").split())
+        raise OutputError(f"Blender did not render the frames ({words})", "mend that, then render again") from error
     finally:
         bpy.app.handlers.render_write.remove(count)
     if done < total:
@@ -197,16 +200,26 @@ def write_maps(
     started = time.monotonic()
     folder = claim_take(folder)
     numbers = tuple(range(first, last + 1, step))
-    with class_indices(scene, palette), quick_copy(scene, folder, first, last, step) as copy:
-        render_range(copy, len(numbers), report)
+    try:
+        with class_indices(scene, palette), quick_copy(scene, folder, first, last, step) as copy:
+            render_range(copy, len(numbers), report)
+    except MapreelError:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # where nothing was written, nothing is left
+        raise
     describe(folder, scene, palette)
     return SceneMaps(str(folder), str(folder / f"{NAME}####.exr"), numbers, time.monotonic() - started)
 
 
-def check_scene(scene: Any, palette: Palette) -> None:
-    """Refuse in one sentence what cannot give maps."""
+def check_camera(scene: Any) -> None:
+    """Raises UsageError for a scene without a camera: Blender would render nothing."""
     if scene.camera is None:
         raise UsageError(f"the scene {scene.name} has no camera", "add one, and make it the scene's")
+
+
+def check_scene(scene: Any, palette: Palette) -> None:
+    """Refuse in one sentence what cannot give maps."""
+    check_camera(scene)
     worn = [slot.material for thing in scene.objects for slot in thing.material_slots if slot.material]
     if not any(class_of(thing) in palette.ids for thing in [*worn, *scene.objects]):
         raise UsageError(

@@ -8,6 +8,8 @@ from typing import Any
 
 import bpy
 
+from mapreel.core.contract.errors import UsageError
+
 FIVE = bpy.app.version >= (5, 0, 0)
 
 
@@ -62,3 +64,17 @@ def absolute(path: str) -> str:
     if not path or (path.startswith("//") and not bpy.data.filepath):
         return ""
     return str(Path(bpy.path.abspath(path)).absolute())
+
+
+def whole(path: str) -> str:
+    """A path as `absolute` gives it. Raises UsageError for one that is relative to a file that was never saved."""
+    if path.startswith("//") and not bpy.data.filepath:
+        raise UsageError(f"{path} is relative to a file that was never saved", "save the file, or name a whole path")
+    return absolute(path)
+
+
+def stored(path: Path) -> str:
+    """A path as the file keeps it: with `//` for what lies beside the file or below, so that both can move together."""
+    if bpy.data.filepath and path.is_relative_to(Path(bpy.data.filepath).parent):
+        return str(bpy.path.relpath(str(path)))
+    return str(path)

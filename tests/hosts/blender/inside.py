@@ -47,6 +47,17 @@ def refusal(call: Any, *arguments: Any, **named: Any) -> str:
     raise AssertionError(f"{call} was not refused")
 
 
+def state_of_file() -> list[Any]:
+    """What of the open file must be the same after something was refused."""
+    return [
+        sorted(bpy.data.scenes.keys()),
+        [(material.name, material.pass_index) for material in bpy.data.materials],
+        [(thing.name, thing.pass_index, [slot.link for slot in thing.material_slots]) for thing in bpy.data.objects],
+        [(scene.render.engine, scene.render.filepath, scene.frame_current) for scene in bpy.data.scenes],
+        sorted(bpy.data.node_groups.keys()),
+    ]
+
+
 def end(**answer: Any) -> None:
     """Hand the answer out, and end as Blender should: with everything unregistered."""
     (FOLDER / "answer.json").write_text(json.dumps(answer), encoding="utf-8")

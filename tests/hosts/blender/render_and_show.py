@@ -31,10 +31,10 @@ for frame in (1, 3):
     inside.write_png(Path(shown[-1]), scene)
 
 operator = bpy.ops.mapreel.render()
-second = scene.mapreel.take
+second = bpy.path.abspath(scene.mapreel.take)
 takes = [path.name for path in results.takes_beside(Path(second))]
 bpy.ops.mapreel.show_take(take=take.path, group=group.name)
-back_to_first = group.mapreel.take
+back_to_first = bpy.path.abspath(group.mapreel.take)
 draft = api.draft(scene, 2)
 archive = api.archive(take.path, psnr_db=None)
 frames = api.unarchive(archive.path, "//mapreel/unpacked")

@@ -26,6 +26,6 @@ inside.end(
     shown=str(shown),
     labels=settings.labels,
     model=settings.model,
-    take=settings.take,
-    group=[group.mapreel.labels, group.mapreel.take],
+    take=bpy.path.abspath(settings.take),
+    group=[group.mapreel.labels, bpy.path.abspath(group.mapreel.take)],
 )
