@@ -7,6 +7,7 @@ the file; some renderers write names into it as they are, quotes and backslashes
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
@@ -26,6 +27,7 @@ from mapreel.core.media.murmur import crypto_id, float_bits
 
 MAX_MANIFEST_CHARS = 64 << 20  # 32 000 names are 2 MB
 MAX_NAMES = 1_000_000
+_LARGEST_ID = 0xFFFFFFFF
 _FIELD = re.compile(r"cryptomatte/([^/]+)/(name|hash|conversion|manifest|manif_file)")
 _RANK = re.compile(r"(.*?)([0-9]{2})")
 _PLACES = MappingProxyType({"r": 0, "red": 0, "g": 1, "green": 1, "b": 2, "blue": 2, "a": 3, "alpha": 3})
@@ -207,11 +209,16 @@ def parse_manifest(text: str) -> Mapping[int, str]:
             raise ValueError("no object of names and numbers")
         pairs = list(content.items())
         if "\\" in text:  # an escape of JSON, or a backslash of a name: the hash tells
-            raw = {int(bits, 16): name for name, bits in _raw_pairs(text)}
+            raw = {}
+            with contextlib.suppress(ValueError):  # JSON may be laid out and numbered as it likes
+                raw = {int(bits, 16): name for name, bits in _raw_pairs(text)}
             pairs = [(_true_name(name, raw.get(int(bits, 16), name), bits), bits) for name, bits in pairs]
     if len(pairs) > MAX_NAMES:
         raise DamagedFileError(f"a Cryptomatte manifest has {len(pairs)} names", "render the frames again")
-    return MappingProxyType({float_bits(int(bits, 16)): name for name, bits in pairs})
+    found = {float_bits(int(bits, 16)): name for name, bits in pairs}
+    if any(not 0 <= code <= _LARGEST_ID for code in found):
+        raise ValueError("a number beyond 32 bits")
+    return MappingProxyType(found)
 
 
 def _raw_pairs(text: str) -> list[tuple[str, str]]:

@@ -32,7 +32,7 @@ _FEW_SPECKS, _SPECK_SHARE = 3, 0.0005  # renderings have specks of their own: at
 
 
 def examine(
-    source: str | Path,
+    source: str | Path | FoundSequence,
     *,
     palette: str | Path | Palette | None = None,
     frames: FrameRange | None = None,
@@ -41,10 +41,10 @@ def examine(
 ) -> Report:
     """Looks at every map once, six frames in memory at a time, and writes nothing.
 
-    source: a folder, a pattern or one file of the sequence. palette: name, file or Palette; without one, ids are only
-    held against each other, and the flat colours of colour pictures are taken for classes. options: layer and classes
-    of EXR files, see `map_reading`. Raises InputError when there is no such sequence (broken frames are findings),
-    UsageError for a rule that leads to no class, CancelledError.
+    source: a folder, a pattern, one file of the sequence, or what was found there. palette: name, file or Palette;
+    without one, ids are only held against each other, and the flat colours of colour pictures are taken for classes.
+    options: layer and classes of EXR files, see `map_reading`. Raises InputError when there is no such sequence (broken
+    frames are findings), UsageError for a rule that leads to no class, CancelledError.
     """
     started = time.perf_counter()
     found, planned = planned_frames(source, frames)
@@ -94,8 +94,12 @@ def glance(source: str | Path, *, palette: Palette | None = None, frames: FrameR
     return f"the label maps look damaged ({first}{more}); see: mapreel label doctor {source}"
 
 
-def planned_frames(source: str | Path, frames: FrameRange | None) -> tuple[FoundSequence, tuple[int, ...]]:
+def planned_frames(
+    source: str | Path | FoundSequence, frames: FrameRange | None
+) -> tuple[FoundSequence, tuple[int, ...]]:
     """The sequence on disk and the numbers that should be there. Raises InputError."""
+    if isinstance(source, FoundSequence):
+        return source, frames.numbers if frames is not None else source.numbers
     path = Path(source)
     if path.suffix.lower() in MOVIE_SUFFIXES and not path.is_dir() and not SequencePattern.looks_like(str(source)):
         raise UnsupportedFileError(
@@ -235,6 +239,7 @@ class _Tally:
             palette=palette,
             colours=self.colours,
             seconds=seconds,
+            found=found,
         )
 
     def _mixtures(self) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapreel.core.contract.errors import InputError, UnknownLabelError
-from mapreel.core.contract.frames import FoundSequence
+from mapreel.core.contract.frames import FoundSequence, SequencePattern
 from mapreel.core.contract.takes import write_atomically
-from mapreel.core.media.doctor_colours import UNKNOWN, Colours, Ids, eight_bits
+from mapreel.core.media.doctor_colours import UNKNOWN, Colours, Ids, eight_bits, try_read
 from mapreel.core.media.doctor_findings import Report
-from mapreel.core.media.doctor_frames import Look
+from mapreel.core.media.doctor_frames import Look, look_at
 from mapreel.core.media.files import PNG_MAGIC, read_file
 from mapreel.core.media.images import write_png
 
@@ -28,19 +28,19 @@ class Copies:
         self._found = found
         self._folder = folder
         self._colours = report.colours
-        self._usual: Look | None = None
+        self._usual: tuple[Look, Path] | None = None  # the last frame that was there: others are made as it was
+        self._numbers = report.numbers
         self.mended: list[int] = []
         self.copied: list[int] = []
         self.filled: list[int] = []
         self.pixels = 0
 
-    def pattern(self) -> str:
-        """The copies as a pattern that finds them."""
+    def found(self, planned: tuple[int, ...]) -> FoundSequence:
+        """The copies, all of which are there."""
         pattern = self._found.pattern
-        head = Path(pattern.head + "x").name[:-1]
-        return str(
-            self._folder / f"{head}{'#' * pattern.digits}{Path('x' + pattern.tail).with_suffix('.png').name[1:]}"
-        )
+        head = str(self._folder / "x")[:-1] + Path(pattern.head + "x").name[:-1]
+        tail = Path("x" + pattern.tail).with_suffix(".png").name[1:]
+        return FoundSequence(SequencePattern(head, pattern.digits, tail), planned)
 
     def write(self, number: int, look: Look | None, ids: Ids, original: Ids | None) -> None:
         """One frame. Raises OutputError, DiskFullError."""
@@ -48,9 +48,10 @@ class Copies:
         target = self._folder / f"{source.stem}.png"
         if look is None:
             self.filled.append(number)
-            _save(target, ids, self._usual, self._colours, source)
+            usual, origin = self._usual or self._first() or (None, source)
+            _save(target, ids, usual, self._colours, origin)
             return
-        self._usual = look
+        self._usual = look, source
         changed = int((ids != original).sum())
         as_it_is = not changed and look.divided_by == 1 and "grey-as-colour" not in look.counts
         if as_it_is and look.sample.kind == "png":
@@ -60,6 +61,15 @@ class Copies:
         self.mended.append(number)
         self.pixels += changed
         _save(target, ids, look, self._colours, source)
+
+    def _first(self) -> tuple[Look, Path] | None:
+        """The first frame that can be read, for those that are missing before it."""
+        for number in self._numbers[:1]:
+            path = self._found.pattern.path(number)
+            sample = try_read(path, number, self._colours.reading)
+            if not isinstance(sample, InputError):
+                return look_at(sample, number, self._colours), path
+        return None
 
 
 def _save(target: Path, ids: Ids, look: Look | None, colours: Colours, source: Path) -> None:

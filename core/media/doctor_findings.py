@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from mapreel.core.contract.frames import FrameRange
+from mapreel.core.contract.frames import FoundSequence, FrameRange
 from mapreel.core.media.doctor_colours import Box, Colours
 from mapreel.core.media.palettes import Palette
 
@@ -146,6 +146,8 @@ class Report:
     palette: Palette | None = None
     colours: Colours = field(default_factory=lambda: Colours(None), repr=False)
     seconds: float = 0.0
+    found: FoundSequence | None = field(default=None, repr=False)
+    """The files; `source` says them to people, and cannot always be read back: names may hold # and @."""
 
     @property
     def names(self) -> dict[int, str]:

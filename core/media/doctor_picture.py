@@ -140,7 +140,8 @@ def _before(report: Report, number: int) -> int:
 
 def _painted(report: Report, number: int) -> tuple[Ids, Picture] | None:
     """Ids and colours of a frame; None where it cannot be read."""
-    sample = try_read(find_sequence(report.source).pattern.path(number), number, report.colours.reading)
+    found = report.found or find_sequence(report.source)
+    sample = try_read(found.pattern.path(number), number, report.colours.reading)
     if isinstance(sample, InputError):
         return None
     look = look_at(sample, number, report.colours)

@@ -93,7 +93,7 @@ def repair(
         watching.check()
         writer.write(*item)
         watching.report(Progress(count, len(planned), "repair", remaining.update(count, len(planned))))
-    after = examine(writer.pattern(), palette=known, frames=FrameRange(planned), context=watching)
+    after = examine(writer.found(planned), palette=known, frames=FrameRange(planned), context=watching)
     return Repair(
         folder=target,
         before=before,

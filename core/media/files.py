@@ -37,6 +37,8 @@ _MAGICS = (
     (JPEG_MAGIC, "jpeg"),
     (b"II*\0", "tiff"),
     (b"MM\0*", "tiff"),
+    (b"II+\0", "bigtiff"),
+    (b"MM\0+", "bigtiff"),
     (b"GIF8", "gif"),
     (b"BM", "bmp"),
     (b"SDPX", "dpx"),

@@ -160,7 +160,7 @@ def read_coded(path: Path, frame: int | None, reading: MapReading, what: str = "
         return _exr(exr_layout(path, frame), path, frame, reading)
     if kind == "" and path.suffix.lower() in (".png", ".tif", ".tiff", ".exr"):
         raise damaged(path, frame, f"is called a {path.suffix[1:].upper()} but does not begin like one")
-    why = ", and compression has changed its ids" if kind == "jpeg" else ""
+    why = {"jpeg": ", and compression has changed its ids", "bigtiff": " (it is a BigTIFF)"}.get(kind, "")
     raise unsupported(
         path,
         frame,

@@ -40,8 +40,10 @@ def exact_rate(fps: float) -> Fraction:
     if not 0 < fps <= 1000:
         raise ValueError(f"{fps} is no frame rate")
     whole = round(fps * 1.001)
-    if abs(whole * 1000 / 1001 - fps) < 0.002 and abs(round(fps) - fps) > 1e-6:
+    if whole and abs(whole * 1000 / 1001 - fps) < 0.002 and abs(round(fps) - fps) > 1e-6:
         return Fraction(whole * 1000, 1001)
+    if fps < 1:  # a frame every so many seconds
+        return 1 / Fraction(1 / fps).limit_denominator(1001)
     return Fraction(fps).limit_denominator(1001)
 
 
@@ -164,10 +166,10 @@ class MovieWriter:
             raise ValueError("the movie is closed")
         rows, columns = self.codec.padding(*self.size)
         even = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
-        picture = self._packed(even)
-        picture.pts = self.frames
-        picture.time_base = 1 / self._rate
         with self._guarded():
+            picture = self._packed(even)
+            picture.pts = self.frames
+            picture.time_base = 1 / self._rate
             self._mux(picture)
         self.frames += 1
 

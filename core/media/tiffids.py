@@ -65,7 +65,10 @@ class TiffHeader:
 
 
 def tiff_header(data: bytes, path: Path, frame: int | None = None) -> TiffHeader:
-    """The header of a whole file in memory. Raises DamagedFileError, UnsupportedFileError (BigTIFF)."""
+    """The header of a whole file in memory. Raises DamagedFileError, UnsupportedFileError (channels of several depths).
+
+    A BigTIFF is no such file, and never comes here: see `files.kind_of`.
+    """
     order = "<" if data[:2] == b"II" else ">"
     try:
         (first,) = struct.unpack_from(order + "I", data, 4)
@@ -179,7 +182,10 @@ def _decoded(path: Path, frame: int | None) -> NDArray[Any]:
 
 def _decoded_grey(data: bytes, path: Path, frame: int | None) -> NDArray[Any]:
     """OpenImageIO takes no file from memory in Python; OpenCV does, and reads the same libtiff."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:  # sizes that it does not take
+        raise damaged(path, frame, "has pixel data that cannot be decoded", str(error)) from error
     if pixels is None or pixels.ndim != 2:
         raise damaged(path, frame, "has pixel data that cannot be decoded")
     return pixels[:, :, None]

@@ -466,6 +466,36 @@ def test_names_numbers_and_other_kinds_of_files(truth, tmp_path):
     assert done.pixels > 0
 
 
+@pytest.mark.parametrize("policy", [MissingFrames.HOLD, MissingFrames.BLACK])
+def test_indexed_frames_that_are_missing_are_filled_as_the_others_are(truth, tmp_path, policy):
+    from mapreel.core.media.pngfile import PngColor, parse_header
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in (1, 2, 4):
+        (folder / f"{number:04d}.png").write_bytes(indexed(truth[number]) if number > 1 else b"")
+    done = repair(folder, tmp_path / "out", missing=policy)
+    assert (done.filled, done.before.counts["damaged"], "damaged" in done.after.counts) == ((1, 3), 1, False)
+    for path in sorted((tmp_path / "out").iterdir()):
+        assert parse_header(path.read_bytes()[:33], path, None).color is PngColor.INDEXED
+    wanted = np.zeros_like(truth[2]) if policy is MissingFrames.BLACK else truth[2]
+    assert (read_label_map(tmp_path / "out" / "0001.png") == wanted).all()
+
+
+@pytest.mark.parametrize("name", ["render@2x.", "shot#7_", "50%d.", "$F."])
+def test_names_that_look_like_patterns_are_names(truth, tmp_path, name):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in (1, 2, 4, 5):
+        ids = truth[number].copy()
+        ids[5:8, 5:8] = 99 if number == 2 else ids[5:8, 5:8]
+        write_png(folder / f"{name}{number:04d}.png", ids)
+    done = repair(folder, tmp_path / "out", palette="street", missing=MissingFrames.HOLD)
+    assert draw_report(done.before).shape[1] == WIDTH_PX
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{name}{n:04d}.png" for n in range(1, 6)]
+    assert "unknown-id" not in done.after.counts
+
+
 # -- the picture, and as jobs
 
 

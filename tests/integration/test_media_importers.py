@@ -243,6 +243,16 @@ def test_files_that_vanish_or_grow_while_they_are_read(tmp_path):
     assert maps.read(2).shape == (40, 50, 2)
 
 
+def test_a_big_tiff_is_called_one(tmp_path):
+    import OpenImageIO
+
+    buffer = OpenImageIO.ImageBuf(OpenImageIO.ImageSpec(16, 8, 1, "uint8"))
+    buffer.specmod().attribute("tiff:bigtiff", 1)
+    assert buffer.write(str(tmp_path / "a.0001.tif"))
+    with pytest.raises(UnsupportedFileError, match="BigTIFF"):
+        read_label_map(tmp_path / "a.0001.tif")
+
+
 # --- Cryptomatte -----------------------------------------------------------------------------------------------------
 
 

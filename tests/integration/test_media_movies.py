@@ -77,11 +77,33 @@ def test_frame_count_and_times_are_exact(tmp_path, fps):
         (59.94, Fraction(60000, 1001)),
         (12.5, Fraction(25, 2)),
         (1.0, Fraction(1)),
+        (0.5, Fraction(1, 2)),
+        (0.001, Fraction(1, 1000)),
         (119.88, Fraction(120000, 1001)),
     ],
 )
 def test_the_rates_of_the_field(fps, rate):
     assert exact_rate(fps) == rate
+
+
+def test_a_frame_every_thousand_seconds_is_written(tmp_path):
+    path = write(tmp_path / "slow.mp4", moving(3), 0.001, preset="ultrafast")
+    assert [frame.time_s for frame in read_movie_frames(path)] == [0, 1000, 2000]
+
+
+def test_a_frame_that_cannot_be_packed_leaves_nothing(tmp_path, monkeypatch):
+    import av
+
+    from mapreel.core.contract.errors import OutputError
+
+    def refuse(*_):
+        raise av.FFmpegError(22, "no such format")
+
+    writer = MovieWriter(tmp_path / "a.mp4", (36, 50), 24.0)
+    monkeypatch.setattr(writer, "_packed", refuse)
+    with pytest.raises(OutputError, match="could not be written"):
+        writer.write(np.zeros((36, 50, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("fps", [0.0, -24.0, float("nan"), float("inf"), 1e9])

@@ -141,6 +141,17 @@ def test_classes_that_share_a_colour_are_known():
     assert load_palette("ade20k").shared_colors == [("road", "skyscraper")]
 
 
+@pytest.mark.parametrize("text", ['{"a\\u00e9": "1234abcd", "b": "0x00000002"}', '{"a\\u00e9": "1234abcd ", "b": "2"}'])
+def test_json_with_escapes_may_write_its_numbers_as_it_likes(text):
+    assert set(parse_manifest(text).values()) == {"aé", "b"}
+
+
+@pytest.mark.parametrize("number", ["-1", "1ffffffff", "", "zz"])
+def test_numbers_that_no_id_can_be(number):
+    with pytest.raises(ValueError, match=r"32 bits|invalid literal"):
+        parse_manifest(f'{{"a": "{number}"}}')
+
+
 def test_a_manifest_as_json_and_as_it_is_written_without_escapes():
     names = ["car_01", 'car "two" ß', "tree\\old", 'end":"x', "日本", "a,b{c}"]
     good = json.dumps({name: f"{crypto_id(name):08x}" for name in names})
