@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from mapreel.ui.state.models import ModelFacts
 
 MOST_HANDLES = 1000
+
+
+class Range(StrEnum):
+    """Which frames are rendered."""
+
+    CUT = "cut"
+    ALL = "all"
+    OWN = "own"
 
 
 @dataclass(frozen=True)
@@ -173,6 +182,13 @@ def with_handles(numbers: tuple[int, ...], first: int, last: int, handles: int) 
     """
     inside = numbers[bisect_left(numbers, first - handles) : bisect_right(numbers, last + handles)]
     return str(FrameRange(inside))
+
+
+def default_output(source: str) -> tuple[str, str]:
+    """Folder and name of a shot's first take: beside its maps. Looks on the disk."""
+    path = Path(source)
+    home = path if path.is_dir() else path.parent
+    return str(home / "render"), "beauty"
 
 
 def studio_config() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PyQt6.QtCore import QTimer, pyqtSignal
@@ -21,8 +20,10 @@ from mapreel.ui.state.observable import Observable, Property
 from mapreel.ui.state.render_choice import (
     FORMATS,
     MOST_HANDLES,
+    Range,
     RenderChoice,
     colour_spaces,
+    default_output,
     frame_file,
     free_bytes,
     next_name,
@@ -48,14 +49,6 @@ if TYPE_CHECKING:
 LOOK_MS = 250  # after the last change, before the disk and the service are asked
 LANE = "render form"
 MOST_OUTPUTS = 100
-
-
-class Range(StrEnum):
-    """Which frames are rendered."""
-
-    CUT = "cut"
-    ALL = "all"
-    OWN = "own"
 
 
 class RenderForm(Observable):
@@ -301,7 +294,7 @@ class RenderForm(Observable):
                 signal.connect(self._changed)
             kept = self._preferences.kept("outputs", {}).get(shot.source)
             good = isinstance(kept, list) and len(kept) == 2 and all(isinstance(part, str) for part in kept)
-            folder, name = kept if good else default_output(shot)
+            folder, name = kept if good else default_output(shot.source)
             self._shot = None  # so that nothing is kept for a shot while only half of it is here
             self.folder, self.name = folder, name
             self._shot = shot
@@ -356,7 +349,7 @@ class RenderForm(Observable):
     def _look_around(self) -> None:
         """Ask the disk which take it would be and how much is free, and the service what it would take."""
         choice = self.choice()
-        if not choice.folder or not choice.name or any(field == "out" for field, _ in problems_of(choice)):
+        if not choice.folder or not choice.name or "out" in problems(choice, None):
             self.take, self.free = "", None
             return
 
@@ -391,18 +384,6 @@ class RenderForm(Observable):
 
     def _say(self, key: str, error: MapreelError) -> None:
         self._messages.say(told(error, key=key))
-
-
-def problems_of(choice: RenderChoice) -> list[tuple[str, UsageError]]:
-    """What cannot be, whatever the model."""
-    return list(problems(choice, None).items())
-
-
-def default_output(shot: ShotState) -> tuple[str, str]:
-    """Folder and name of a shot's first take: beside its maps."""
-    source = Path(shot.source)
-    home = source if source.is_dir() else source.parent
-    return str(home / "render"), "beauty"
 
 
 def _signals(shot: ShotState) -> tuple[Any, ...]:

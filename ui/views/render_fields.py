@@ -22,8 +22,7 @@ from PyQt6.QtWidgets import (
 from mapreel.core.contract.frames import FrameRange, MissingFrames
 from mapreel.core.contract.requests import Quality
 from mapreel.ui.state.models import Network
-from mapreel.ui.state.render_choice import FORMATS, MOST_HANDLES
-from mapreel.ui.state.render_form import Range
+from mapreel.ui.state.render_choice import FORMATS, MOST_HANDLES, Range
 from mapreel.ui.text import tr, trn
 from mapreel.ui.views.binding import allow, bind_choice, bind_number, bind_text, describe, faded, follow, tool
 from mapreel.ui.views.render_parts import Problem, asks, modest
