@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -91,6 +94,7 @@ def test_a_map_that_was_deleted_is_told_in_a_sentence(opened, qtbot, shot_folder
     shot, store = opened.shots.current, opened.frames
     (shot_folder / "label/1004.png").unlink()
     failed = QSignalSpy(store.failed)
+    shot.maps_version += 1  # what was read ahead is forgotten
     store.ask(shot, Layer.LABELS, 1004)
     qtbot.waitUntil(lambda: any(number == 1004 for _, _, number, _ in failed), timeout=LIMIT_MS)
     said = next(why for _, _, number, why in failed if number == 1004)
@@ -101,6 +105,7 @@ def test_a_map_that_was_deleted_is_told_in_a_sentence(opened, qtbot, shot_folder
 def test_a_broken_picture_fails_alone(opened, qtbot, shot_folder):
     shot, store = opened.shots.current, opened.frames
     (shot_folder / "color/1002.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    store.forget(shot, Layer.TRUTH)
     ask(store, shot, (Layer.TRUTH, 1002), (Layer.TRUTH, 1003))
     wait_for(qtbot, store, shot, Layer.TRUTH, 1003)
     qtbot.waitUntil(lambda: bool(store.why(shot, Layer.TRUTH, 1002)), timeout=LIMIT_MS)
@@ -149,7 +154,12 @@ def test_maps_in_colours_are_ids_with_a_palette_and_colours_without(studio, qtbo
     for number in (1, 2):
         cv2.imwrite(str(tmp_path / f"label/{number:04d}.png"), picture[..., ::-1])
     found = FoundShot(
-        kind=ShotKind.MAPS, name="a", source=str(tmp_path), numbers=(1, 2), size=(16, 16), labels=str(tmp_path / "label")
+        kind=ShotKind.MAPS,
+        name="a",
+        source=str(tmp_path),
+        numbers=(1, 2),
+        size=(16, 16),
+        labels=str(tmp_path / "label"),
     )
     shot, store = studio.shots.add(found), studio.frames
     store.ask(shot, Layer.LABELS, 1)
@@ -176,6 +186,20 @@ def test_a_movie_is_read_from_anywhere(studio, qtbot, tmp_path):
         store.ask(shot, Layer.TRUTH, number)
         wait_for(qtbot, store, shot, Layer.TRUTH, number)
         assert np.array_equal(store.get(shot, Layer.TRUTH, number), wanted[number - 1])
+
+
+def test_a_movie_take_has_the_numbers_of_its_side_car(opened, qtbot, tmp_path):
+    shot, store, path = opened.shots.current, opened.frames, tmp_path / "take.mp4"
+    with MovieWriter(path, (32, 64), 24.0) as writer:
+        for value in (20, 120, 220):
+            writer.write(np.full((32, 64, 3), value, np.uint8))
+    Path(f"{path}.json").write_text(json.dumps({"written": {"1003": {}, "1005": {}, "1007": {}}}))
+    shot.add_take(str(path))
+    ask(store, shot, *((Layer.RESULT, number) for number in (1007, 1003)))
+    wait_for(qtbot, store, shot, Layer.RESULT, 1003, 1005, 1007)
+    assert abs(int(store.get(shot, Layer.RESULT, 1005).mean()) - 120) < 3
+    store.ask(shot, Layer.RESULT, 1004)
+    qtbot.waitUntil(lambda: store.why(shot, Layer.RESULT, 1004) == "", timeout=LIMIT_MS)
 
 
 def test_a_shot_that_is_closed_leaves_no_frame(opened, qtbot):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,7 +16,7 @@ from mapreel.core.contract.maps import MapOptions
 from mapreel.ui.state.shot import Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -143,18 +144,16 @@ class MovieSource:
         self._origin = origin
         self._path = Path(origin.source)
         self._reader: MovieReader = MovieReader(self._path, stored=origin.layer in _MAPS)
-        self._first = _first_of_movie(self._path, origin)
+        self._numbers = _numbers_of_movie(self._path, origin.first, self._reader.count)
         self._turn = _turner(origin, self._path)
 
     def read(self, number: int) -> Came:
         """One frame, and those that had to be decoded on the way."""
-        index = number - self._first
-        if not 0 <= index < self._reader.count:
+        index = bisect_left(self._numbers, number)
+        if index == len(self._numbers) or self._numbers[index] != number:
             return Came({})
-        turned = {
-            self._first + place: self._turn(pixels, self._first + place) for place, pixels in self._reader.read(index)
-        }
-        return Came(turned)
+        read = self._reader.read(index)
+        return Came({self._numbers[at]: self._turn(pixels, self._numbers[at]) for at, pixels in read})
 
     def close(self) -> None:
         """End the reader process of the movie; one that is at work ends by itself soon."""
@@ -162,14 +161,14 @@ class MovieSource:
             self._reader.close()
 
 
-def _first_of_movie(path: Path, origin: Origin) -> int:
-    """Number of the first frame of a movie: as the side-car of a take says, else that of the shot."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError):
+def _numbers_of_movie(path: Path, first: int, count: int) -> Sequence[int]:
+    """Frame numbers of a movie: of a take of ours as its side-car says, else from the shot's first frame on."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         story = json.loads(path.with_name(path.name + ".json").read_bytes())
-        from mapreel.core.contract.frames import FrameRange
-
-        return FrameRange.parse(str(story["request"]["frames"])).numbers[0]
-    return origin.first
+        numbers = sorted(int(number) for number in story["written"])
+        if len(numbers) == count:
+            return numbers
+    return range(first, first + count)
 
 
 def _reader(origin: Origin) -> Callable[..., Pixels]:
