@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import OpenImageIO
 import pytest
+
+from mapreel.core.contract.proof import service_proof
+from mapreel.core.contract.state_folder import ENDPOINT_FORMAT, PROTOCOL, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "resources" / "demo" / "street"
 SIZE = (128, 64)
+TOKEN = "0123456789abcdef" * 4
 WANTED = {
     "unsaved maps": "//maps/label is relative to a file that was never saved; save the file",
     "unsaved out": "no out chosen",
@@ -81,6 +89,41 @@ def other_disk(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+class _Older(BaseHTTPRequestHandler):
+    """A service that proves itself, and speaks a protocol of yesterday."""
+
+    def do_GET(self) -> None:
+        nonce = parse_qs(urlsplit(self.path).query)["nonce"][0]
+        proof = service_proof(TOKEN, nonce, self.server.server_address[1])
+        words = json.dumps({"proof": proof, "protocol": PROTOCOL - 1}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(words)))
+        self.end_headers()
+        self.wfile.write(words)
+
+    def log_message(self, *_: object) -> None:
+        """Not a word."""
+
+
+@pytest.fixture
+def older_worker(tmp_path: Path) -> Iterator[int]:
+    """An older service runs for the state folder of the tests; gives its protocol."""
+    state = state_folder(tmp_path / "state")
+    state.root.mkdir(mode=0o700)
+    state.token.write_text(TOKEN)
+    state.token.chmod(0o600)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Older)
+    known = {"format": ENDPOINT_FORMAT, "port": server.server_address[1], "pid": os.getpid(), "protocol": PROTOCOL - 1}
+    state.endpoint.write_text(json.dumps(known))
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    yield PROTOCOL - 1
+    server.shutdown()
+    server.server_close()
+    serving.join()
+    state.endpoint.unlink()
+
+
 def pixels(path: str | Path) -> np.ndarray:
     """The pixels of a picture. [H, W, 3] uint8."""
     return np.asarray(OpenImageIO.ImageBuf(str(path)).get_pixels(OpenImageIO.UINT8))[..., :3]
@@ -114,3 +157,12 @@ def test_a_shot_that_moves_to_another_disk(blender: Any, labels: str, other_disk
     assert Path(said["second"]) == new / "mapreel" / "take_v002"
     assert Path(said["archive"]) == new / "mapreel" / "shot.nirv"
     assert pixels(said["draft"]).shape == (SIZE[1], SIZE[0], 3)
+
+
+def test_a_worker_that_is_older(blender: Any, older_worker: int, labels: str) -> None:
+    said = blender("older_worker", labels=labels)
+    for sentence in (said["refused"], said["panel"]):
+        assert f"the running service belongs to an older Mapreel (protocol {older_worker}," in sentence
+        assert "stop it with that version's" in sentence
+    assert said["seconds"] < 2.0
+    assert said["alive"]
