@@ -158,6 +158,13 @@ def test_a_view_of_a_display_is_shown_exactly_at_rest_and_remembered(looking, qt
     wait_for(qtbot, is_like(looking, plain))
 
 
+def test_a_colour_config_that_is_not_there_is_told(looking, qtbot):
+    looking.viewer.config = "/nowhere/config.ocio"
+    looking.viewer.start()
+    qtbot.waitUntil(lambda: "config.ocio" in looking.viewer.trouble, timeout=LIMIT_MS)
+    assert looking.viewer.displays == ()
+
+
 def test_a_view_that_is_not_there_is_told_and_plain_srgb_shown(looking, qtbot, shot_folder):
     viewer = looking.viewer
     viewer.layer_a = Layer.TRUTH

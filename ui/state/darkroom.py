@@ -86,7 +86,7 @@ class Developed:
 
 
 class Darkroom(QObject):
-    """Prints that were made lately, and one thread that makes more. In the Qt thread."""
+    """Prints that were made lately, and two threads that make more: one of them is never held up by slow prints."""
 
     came = pyqtSignal(object)
     """A print that can be had now."""
@@ -97,7 +97,7 @@ class Darkroom(QObject):
         super().__init__(parent)
         self._made: OrderedDict[Print, Developed] = OrderedDict()
         self._used, self._limit = 0, limit_bytes
-        self._crew = Crew("darkroom", 1, develop, parent=self)
+        self._crew = Crew("darkroom", 2, develop, alone=_slow, parent=self)
         self._crew.came.connect(self._keep)
         self._crew.failed.connect(self.failed)
 
@@ -129,6 +129,12 @@ class Darkroom(QObject):
         while self._used > self._limit and len(self._made) > 1:
             self._used -= self._made.popitem(last=False)[1].pixels.nbytes
         self.came.emit(wanted)
+
+
+def _slow(wanted: Print) -> str | None:
+    """Prints that take long are made one at a time."""
+    exact = wanted.exact and bool(wanted.setting.display)
+    return "slow" if exact or wanted.kind is Kind.FLICKER else None
 
 
 def _bare(wanted: Print) -> Print:

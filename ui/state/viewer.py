@@ -123,8 +123,10 @@ class ViewerState(Observable):
         self._take(playback.shot)
 
     def _listen(self) -> None:
-        for name in ("mode", "layer_a", "layer_b", "target", "scale", "display", "view", "exposure", "gamma", "gain"):
+        for name in ("mode", "layer_a", "layer_b", "target", "scale", "gain"):
             getattr(self, f"{name}_changed").connect(self._change)
+        for name in ("display", "view", "exposure", "gamma"):
+            getattr(self, f"{name}_changed").connect(self._adjust)
         for signal in (self.overlay_changed, self.classes_changed, self._preferences.patterns_changed):
             signal.connect(self._change)
         self._playback.frame_changed.connect(self._move)
@@ -145,7 +147,7 @@ class ViewerState(Observable):
         """Find out which displays there are; the last choice counts again."""
         from mapreel.ui.state.viewer_colours import known_displays
 
-        self._errands.ask(partial(known_displays, self.config), self._know_displays, lane="viewer")
+        self._errands.ask(partial(known_displays, self.config), self._know_displays, self._no_displays, lane="viewer")
 
     def swap(self) -> None:
         """A becomes B and B becomes A."""
@@ -261,6 +263,9 @@ class ViewerState(Observable):
         if view in dict(displays).get(display, ()):
             self.choose_view(display, view)
 
+    def _no_displays(self, error: MapreelError) -> None:
+        self.trouble = sentence(error.what)
+
     def _remember(self, _: object = None) -> None:
         self._preferences.keep("viewer", {"display": self.display, "view": self.view})
 
@@ -270,6 +275,12 @@ class ViewerState(Observable):
         """Something else is wanted; all that changes in one go is asked for once."""
         if not self._soon.isActive():
             self._soon.start()
+
+    def _adjust(self, _: object = None) -> None:
+        """Colours are quick while they are turned, exact when they rest."""
+        self._resting = False
+        self._rested.start()
+        self._change()
 
     def _move(self, _: object = None) -> None:
         self._resting = False
