@@ -34,7 +34,7 @@ from mapreel.core.contract.jobs import JobState, Move
 from mapreel.core.contract.state_folder import state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mapreel.core.contract.host_session import HostAnswer, HostCommand, HostFacts
     from mapreel.core.contract.requests import DraftRequest, PeekRequest, Request
@@ -176,9 +176,10 @@ class ServiceClient:
             self.close()
         return True
 
-    def watch(self, job: str, *, after: int = 0) -> Iterator[JobEvent]:
+    def watch(self, job: str, *, after: int = 0, lost: Callable[[], None] | None = None) -> Iterator[JobEvent]:
         """Events of a job until it is over. Survives the death of the service: connects anew and goes on.
 
+        lost: called each time that the service is gone, before another one is looked for or started.
         Raises ServiceStoppingError when the service was stopped: who did that does not want it back.
         """
         failures, path = 0, f"{_address(job)}/events"
@@ -191,6 +192,8 @@ class ServiceClient:
                     yield event
             except GONE:  # noqa: PERF203 - the service died: the next one is asked for what comes after
                 failures += 1
+                if lost is not None:
+                    lost()
             finally:
                 self.close()
         raise ServiceUnreachableError("the service ended again and again", "look at its log")

@@ -20,17 +20,19 @@ from mapreel.core.contract.client import ServiceClient
 from mapreel.core.contract.draft import DraftFrame, DraftSession
 from mapreel.core.contract.errors import DraftSupersededError, InternalError, MapreelError, ServiceUnreachableError
 from mapreel.core.contract.host_session import HostAnswer, new_session
-from mapreel.core.contract.jobs import JobState
+from mapreel.core.contract.jobs import AttemptState, JobState
 from mapreel.core.contract.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mapreel.core.contract.host_session import HostCommand, HostFacts
-    from mapreel.core.contract.job_view import JobView
+    from mapreel.core.contract.job_view import JobEvent, JobView
     from mapreel.core.contract.requests import DraftRequest, Request
 
 LOOK_AGAIN_S = 3.0  # for a service that did not run
+BROKEN = {AttemptState.CRASHED.value, AttemptState.HUNG.value}
+SERVICE_GONE = "the service ended; it starts anew and goes on with what is done"
 PUMP_BUDGET_S = 0.004  # of the host's own time at a go; what is left comes the next time
 
 
@@ -44,6 +46,7 @@ class LinkedJob:
     take: str = ""
     progress: Progress | None = None
     error: str = ""
+    note: str = ""  # what went wrong and mends itself; gone with the next frame
     result: dict[str, Any] = field(default_factory=dict)
     is_over: bool = False
 
@@ -57,6 +60,8 @@ class LinkedJob:
         """One line for a person."""
         if self.error:
             return self.error
+        if self.note and not self.is_over:
+            return self.note
         if self.progress and not self.is_over:
             left = self.progress.seconds_left
             about = f", about {left:.0f} s left" if left is not None else ""
@@ -156,10 +161,13 @@ class Link:
             with self.client() as client:
                 view = client.submit(request)
                 self._post(functools.partial(_take_over, job, view))
-                for event in client.watch(view.id):
+                for event in client.watch(
+                    view.id, lost=lambda: self._post(functools.partial(_note, job, SERVICE_GONE))
+                ):
                     if self._closed.is_set():
                         return
                     self._post(functools.partial(_take_over, job, event.job))
+                    self._post(functools.partial(_note_event, job, event))
                 view = client.show(view.id)
                 self._post(functools.partial(_take_over, job, view))
         except MapreelError as error:
@@ -254,6 +262,19 @@ def _take_over(job: LinkedJob, view: JobView) -> None:
     job.result = view.result or job.result
     job.error = str(view.error) if view.error and view.state is not JobState.CANCELLED else ""
     job.is_over = view.state.is_over
+
+
+def _note(job: LinkedJob, sentence: str) -> None:
+    job.note = sentence
+
+
+def _note_event(job: LinkedJob, event: JobEvent) -> None:
+    if event.kind == "progress":
+        job.note = ""
+    elif event.kind == "attempt" and event.data.get("to") in BROKEN:
+        job.note = (
+            f"the worker stopped in mid-job: {event.data.get('reason')}; it starts anew and goes on with what is done"
+        )
 
 
 def _fail(job: LinkedJob, error: MapreelError) -> None:

@@ -40,7 +40,7 @@ def blender(request: pytest.FixtureRequest, extension: Path, tmp_path: Path) -> 
         pytest.skip(f"no Blender {request.param} as a module here: install.py test makes it")
     state = tmp_path / "state"
 
-    def run(script: str, **given: Any) -> dict[str, Any]:
+    def run(script: str, limit_s: float = LIMIT_S, **given: Any) -> dict[str, Any]:
         (tmp_path / "given.json").write_text(json.dumps({"folder": str(tmp_path), **given}), encoding="utf-8")
         variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         variables |= {
@@ -53,7 +53,7 @@ def blender(request: pytest.FixtureRequest, extension: Path, tmp_path: Path) -> 
         }
         command = [str(python), str(SCRIPTS / f"{script}.py")]
         done = subprocess.run(
-            command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False
+            command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=limit_s, check=False
         )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return dict(json.loads((tmp_path / "answer.json").read_text(encoding="utf-8")))
