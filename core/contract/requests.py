@@ -7,6 +7,7 @@ Only these cross a process. An unknown field, value or version is an error, neve
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
 import types
@@ -552,8 +553,13 @@ def _read(kind: Any, value: object, field: str) -> Any:
     return value
 
 
+@functools.cache  # a millisecond each time, and an estimate reads hundreds of requests
+def _hints(kind: type[Request]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
 def _fields(kind: type[Request], data: dict[str, object]) -> dict[str, Any]:
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     known = {field.name: field for field in dataclasses.fields(kind)}
     unknown = sorted(set(data) - set(known))
     _need(not unknown, f"a {kind.kind} request has no field “{', '.join(unknown)[:100]}”", "leave it out")

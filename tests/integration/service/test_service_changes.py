@@ -106,6 +106,17 @@ def test_a_wait_without_news_ends_in_time_and_with_the_service(house):
         assert time.monotonic() - start < 10
 
 
+def test_an_answer_does_not_wait_for_an_acknowledgement(shared):
+    """Nagle's delay and a delayed acknowledgement together cost 40 ms an answer."""
+    with shared.client() as client:
+        took = []
+        for _ in range(21):
+            start = time.monotonic()
+            client.changes(timeout_s=0)
+            took.append(time.monotonic() - start)
+        assert sorted(took)[10] < 0.03
+
+
 def test_progress_is_news_and_news_survives_the_death_of_the_service(house):
     with house.client() as client:
         job = client.submit(house.request(frames=30, pause_s=0.1)).id
