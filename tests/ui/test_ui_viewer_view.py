@@ -234,12 +234,14 @@ def test_what_the_mouse_reads_is_told(home, opened, qtbot):
 
 def test_full_screen_and_back(home, opened, qtbot):
     window = home.parentWidget()
+    window.layout().addWidget(QWidget())  # what stands below stays below
     press(qtbot, home, KEYS.Key_F11)
     assert home.is_full_screen
     assert home.parentWidget() is None
     press(qtbot, home, KEYS.Key_Escape)
     assert not home.is_full_screen
     assert home.parentWidget() is window
+    assert window.layout().indexOf(home) == 0
     qtbot.waitUntil(home.isVisible, timeout=LIMIT_MS)
 
 

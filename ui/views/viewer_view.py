@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from mapreel.ui.state.viewer_plan import Mode
 from mapreel.ui.text import tr
@@ -170,21 +170,22 @@ class ViewerView(QWidget):
     def toggle_full_screen(self, _: object = None) -> None:
         """Give the viewer the whole screen, or put it back."""
         if self._home is None:
-            place = self.parentWidget()
+            place, screen = self.parentWidget(), self.screen()
             layout = place.layout() if place is not None else None
-            if place is None or layout is None:
+            if place is None or screen is None or not isinstance(layout, QBoxLayout):
                 return
             self._home = (place, layout.indexOf(self))
             self.setParent(None, Qt.WindowType.Window)
             self.setWindowTitle("Mapreel")
+            self.setGeometry(screen.geometry())  # where no window manager does it
             self.showFullScreen()
         else:
-            place, _number = self._home
+            place, number = self._home
             self._home = None
             layout = place.layout()
-            assert layout is not None
+            assert isinstance(layout, QBoxLayout)
             self.setParent(place, Qt.WindowType.Widget)
-            layout.addWidget(self)
+            layout.insertWidget(number, self)
             self.showNormal()
         self.canvas.setFocus()
 
