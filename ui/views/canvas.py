@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 GROUND = QColor(30, 30, 31)  # of every scheme: colours are judged against it
 _WORDS, _CHIP = QColor(190, 190, 194), QColor(0, 0, 0, 130)
-_PIXELS = 3.0  # from this zoom on pixels are shown as squares
+_PIXELS = 3.0  # from this zoom on pixels are shown as squares, unless the picture is fitted
 _MOST_TARGET = 8_000_000  # pixels that a thread makes in the size of the screen; beyond, Qt stretches what is seen
 _WHEEL = 1.2  # for a notch of the wheel
 
@@ -93,7 +93,8 @@ class Canvas(QWidget):
         viewport = self.viewport()
         rect, ratio = viewport.rects()[0], viewport.ratio
         size = round(rect.width() * ratio), round(rect.height() * ratio)
-        wanted = viewport.scale() * ratio < _PIXELS and size[0] * size[1] <= _MOST_TARGET
+        soft = self._viewer.fit or viewport.scale() * ratio < _PIXELS
+        wanted = soft and size[0] * size[1] <= _MOST_TARGET
         self._viewer.scale = ratio
         self._viewer.target = size if wanted and size != self._viewer.size else None
         self.update()

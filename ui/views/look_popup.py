@@ -41,6 +41,7 @@ class LookPopup(QFrame):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         describe(self.display, tr("Display that the picture is made for, by OpenColorIO"))
         describe(self.view, tr("View of that display"))
+        self.view.setPlaceholderText("-")
         self.display.activated.connect(self._choose_display)
         self.view.activated.connect(self._choose_view)
         self.overlay = QSlider(Qt.Orientation.Horizontal)
