@@ -25,6 +25,7 @@ from mapreel.ui.views.notify import Notifier
 
 LIMIT_MS = 60_000
 PUMP_MS = 20
+GATHER_MS = 50
 
 
 @pytest.fixture
@@ -164,8 +165,9 @@ def notices(studio, qtbot, monkeypatch):
         told.append((title, text, bad))
         return True
 
-    window.notifier = Notifier(studio, window, (lambda *_, **__: False, way))
-    return told
+    notifier = Notifier(studio, window, (lambda *_, **__: False, way), GATHER_MS)
+    yield told
+    notifier.deleteLater()
 
 
 def end(studio, *states):
@@ -198,7 +200,7 @@ def test_many_jobs_are_one_notice_and_cancelled_ones_none(studio, notices, qtbot
 def test_whoever_wants_no_notices_gets_none(studio, notices, qtbot):
     studio.preferences.notify = False
     end(studio, "finished")
-    qtbot.wait(1700)
+    qtbot.wait(3 * GATHER_MS)
     assert notices == []
 
 
@@ -207,9 +209,9 @@ def test_whoever_looks_gets_none(studio, qtbot, monkeypatch):
     window = QWidget()
     qtbot.addWidget(window)
     monkeypatch.setattr(QApplication, "activeWindow", lambda: window)
-    window.notifier = Notifier(studio, window, (lambda *words, **_: told.append(words) or True,))
+    _notifier = Notifier(studio, window, (lambda *words, **_: told.append(words) or True,), GATHER_MS)
     end(studio, "finished")
-    qtbot.wait(1700)
+    qtbot.wait(3 * GATHER_MS)
     assert told == []
 
 

@@ -199,6 +199,8 @@ def test_a_guess_is_no_finer_than_it_is(seconds, said):
 def test_time_left_is_told_of_what_runs_and_is_known():
     assert time_left(job(1, "running", progress=progress(3, 9, 38.0))) == "about 40 s"
     assert time_left(job(1, "running", progress=progress(3, 9))) == ""
+    late = job(1, "running", progress=progress(3, 9, 38.0))
+    assert [time_left(late, age) for age in (20.0, 50.0, 90.0)] == ["about 20 s", "some seconds", ""]
     assert time_left(job(1, "paused", progress=progress(3, 9, 38.0))) == ""
 
 

@@ -271,7 +271,7 @@ class JobModel(QAbstractTableModel):
         if column is Column.PROGRESS:
             return f"{view.progress.done} / {view.progress.total}" if view.progress is not None else ""
         if column is Column.LEFT:
-            return time_left(view)
+            return time_left(view, self._jobs.age_s(view.id))
         if column is Column.STARTED:
             return moment(float(view.data.get("changed_s", 0.0)))
         taken = seconds_taken(view, time.time())

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mapreel.core.contract.job_view import JobView
 
 _GENERIC = frozenset({"label", "labels", "seg", "maps", "ids", "color", "colour", "beauty", "rgb", "plate", "images"})
+OVERDUE_S = 30.0
 _SOURCES = ("labels", "source", "archive", "data")
 
 
@@ -110,12 +111,13 @@ def about(seconds: float) -> str:
     return tr("about {count} h", count=f"{round(seconds / 1800) / 2:g}")
 
 
-def time_left(view: JobView) -> str:
-    """Of a running job; empty while nobody knows."""
+def time_left(view: JobView, age_s: float = 0.0) -> str:
+    """Of a running job, `age_s` after it was told; empty while nobody knows, and again when it is long overdue."""
     told = view.progress
     if view.state is not JobState.RUNNING or told is None or told.seconds_left is None or told.done >= told.total:
         return ""
-    return about(told.seconds_left)
+    left = told.seconds_left - age_s
+    return about(max(0.0, left)) if left > -max(OVERDUE_S, told.seconds_left) else ""
 
 
 def seconds_taken(view: JobView, now_s: float) -> float | None:

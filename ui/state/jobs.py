@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,7 @@ class Jobs(Observable):
         super().__init__()
         self._bridge, self._messages = bridge, messages
         self._views: dict[str, JobView] = {}
+        self._heard_s: dict[str, float] = {}
         self._busy: set[str] = set()
         self._queued: set[str] = set()
         self._resting: set[str] = set()
@@ -87,6 +89,10 @@ class Jobs(Observable):
     def views(self) -> tuple[JobView, ...]:
         """All of them, in no order."""
         return tuple(self._views.values())
+
+    def age_s(self, job: str) -> float:
+        """How long ago the last news of a job came."""
+        return time.monotonic() - self._heard_s.get(job, time.monotonic())
 
     def request(self, job: str) -> dict[str, Any] | None:
         """The request of a job as JSON, None while it is not known; see `learn`."""
@@ -194,6 +200,7 @@ class Jobs(Observable):
 
     def _keep(self, view: JobView) -> None:
         self._views[view.id] = view
+        self._heard_s[view.id] = time.monotonic()
         if isinstance(view.data.get("request"), dict):
             self._requests[view.id] = view.data["request"]
         self._enter(view.id, view.state)
@@ -212,6 +219,7 @@ class Jobs(Observable):
     def _forget(self, *jobs: str) -> None:
         for job in jobs:
             self._views.pop(job, None)
+            self._heard_s.pop(job, None)
             self._enter(job, None)
         self.count, self.waiting = len(self._views), len(self._busy)
         self.forgotten.emit(jobs)

@@ -32,7 +32,9 @@ class Way(Protocol):
 class Notifier(QObject):
     """Listens to the jobs. ways: tried one after the other until one works; the platform's own by default."""
 
-    def __init__(self, studio: Studio, window: QWidget, ways: tuple[Way, ...] | None = None) -> None:
+    def __init__(
+        self, studio: Studio, window: QWidget, ways: tuple[Way, ...] | None = None, gather_ms: int = _GATHER_MS
+    ) -> None:
         super().__init__(window)
         self._studio, self._window = studio, window
         self._tray: QSystemTrayIcon | None = None
@@ -40,7 +42,7 @@ class Notifier(QObject):
         self._ended: list[JobView] = []
         self._gather = QTimer(self)
         self._gather.setSingleShot(True)
-        self._gather.setInterval(_GATHER_MS)
+        self._gather.setInterval(gather_ms)
         self._gather.timeout.connect(self._tell)
         studio.jobs.finished.connect(self._hear)
 
