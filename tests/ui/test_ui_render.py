@@ -136,6 +136,21 @@ def test_presets_are_kept_and_leave_the_shot_alone(studio, form):
     assert (form.format, form.handles) == ("h264", 0)
 
 
+def test_a_preset_is_shown_as_long_as_it_holds(studio, form, qtbot):
+    view = RenderView(studio)
+    qtbot.addWidget(view)
+    place = view.presets.findText("Review (MP4)")
+    view.presets.setCurrentIndex(place)
+    view.presets.activated.emit(place)
+    assert (form.format, view.presets.chosen()) == ("h264", "Review (MP4)")
+    form.handles = 5
+    assert view.presets.chosen() == "Review (MP4)"  # it says nothing of handles
+    form.format = "png16"
+    assert (view.presets.chosen(), view.presets.last) == ("", "Review (MP4)")
+    form.format = "h264"
+    assert view.presets.chosen() == "Review (MP4)"
+
+
 def test_each_shot_keeps_its_output(studio, form, tmp_path):
     first = studio.shots.current
     assert (form.folder, form.name) == (str(Path(first.source) / "render"), "beauty")

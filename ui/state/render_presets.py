@@ -50,6 +50,11 @@ class RenderPresets(Observable):
         if settings is not None:
             self._form.apply(settings)
 
+    def holds(self, name: str) -> bool:
+        """Whether what is chosen now is what a preset says."""
+        settings, now = self._kept().get(name) or shipped().get(name) or {}, self._form.settings()
+        return bool(settings) and all(now.get(key) == value for key, value in settings.items())
+
     def save(self, name: str) -> None:
         """Keep what is chosen now; a name that is there is replaced."""
         said = name.strip()[:MOST_CHARS]

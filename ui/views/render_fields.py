@@ -48,22 +48,34 @@ def narrow(box: QComboBox) -> None:
 class PresetField(QComboBox):
     """Choosing one takes it over at once."""
 
-    def __init__(self, presets: RenderPresets) -> None:
+    def __init__(self, presets: RenderPresets, form: RenderForm) -> None:
         super().__init__()
         self._presets = presets
+        self.last = ""
+        """The name that was chosen last, also when something else was chosen since."""
         narrow(self)
         self.setPlaceholderText(tr("Choose …"))
         describe(self, tr("Settings under a name"))
         follow(presets, "own", self._fill)
-        self.activated.connect(lambda place: presets.load(self.itemText(place)))
+        self.activated.connect(self._take)
+        form.choice_changed.connect(self._compare)
 
     def chosen(self) -> str:
-        """The name of the one that was chosen last."""
+        """The name of the one that was chosen, empty when something else was chosen since."""
         return self.currentText()
 
     def choose(self, name: str) -> None:
         """Show a name without taking it over."""
+        self.last = name
         self.setCurrentIndex(self.findText(name))
+
+    def _take(self, place: int) -> None:
+        self.last = self.itemText(place)
+        self._presets.load(self.last)
+
+    def _compare(self) -> None:
+        holds = self.last and self._presets.holds(self.last)
+        self.setCurrentIndex(self.findText(self.last) if holds else -1)
 
     def _fill(self, _: object) -> None:
         chosen = self.currentText()

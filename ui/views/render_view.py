@@ -48,7 +48,7 @@ class RenderView(QWidget):
     def __init__(self, studio: Studio, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._studio, self._form = studio, studio.render_form
-        self.presets = PresetField(studio.render_presets)
+        self.presets = PresetField(studio.render_presets, self._form)
         self.save_button = tool("save", tr("Keep these settings under a name"), self.save_preset)
         self.delete_button = tool("trash", tr("Delete the chosen settings"), self.delete_preset)
         self.model = ModelField(studio)
@@ -145,7 +145,7 @@ class RenderView(QWidget):
 
     def save_preset(self) -> None:
         """Ask for a name and keep the settings under it."""
-        name, good = QInputDialog.getText(self, tr("Keep these settings"), tr("Name"), text=self.presets.chosen())
+        name, good = QInputDialog.getText(self, tr("Keep these settings"), tr("Name"), text=self.presets.last)
         if good:
             self._studio.render_presets.save(name)
             self.presets.choose(name.strip())
