@@ -55,21 +55,27 @@ class Session:
         except MapreelError as error:
             self.tell(str(error))
             return
-        self.connected().draft(request, self._show_draft)
+        self.connected().draft(request, self._show_draft, self._write_draft)
 
     def tell(self, sentence: str) -> None:
         """Show a sentence in the panel."""
         self.said = sentence
         redraw()
 
+    def _draft_file(self) -> Path:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="mapreel-")
+        return Path(self._folder.name) / "draft.png"
+
+    def _write_draft(self, answer: DraftFrame) -> None:
+        """In a thread: a large picture takes longer to pack than Blender can wait."""
+        picture_file.write_png(self._draft_file(), answer.width, answer.height, answer.pixels)
+
     def _show_draft(self, answer: DraftFrame | MapreelError) -> None:
         if isinstance(answer, MapreelError):
             self.tell(str(answer))
             return
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="mapreel-")
-        path = Path(self._folder.name) / "draft.png"
-        path.write_bytes(picture_file.png(answer.width, answer.height, answer.pixels))
+        path = self._draft_file()
         image = bpy.data.images.get(DRAFT_IMAGE)
         if image is None:
             image = bpy.data.images.load(str(path))
@@ -115,7 +121,7 @@ def redraw() -> None:
     manager = bpy.context.window_manager
     for window in manager.windows if manager else ():
         for area in window.screen.areas:
-            if area.type in {"PROPERTIES", "NODE_EDITOR", "IMAGE_EDITOR", "SEQUENCE_EDITOR"}:
+            if area.type in {"PROPERTIES", "NODE_EDITOR", "IMAGE_EDITOR", "SEQUENCE_EDITOR", "VIEW_3D"}:
                 area.tag_redraw()
 
 

@@ -22,8 +22,10 @@ from mapreel.core.contract.errors import DraftSupersededError, InternalError, Ma
 from mapreel.core.contract.host_session import HostAnswer, new_session
 from mapreel.core.contract.jobs import AttemptState, JobState
 from mapreel.core.contract.progress import Progress
+from mapreel.plugin.shared import panel_process
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
 
     from mapreel.core.contract.host_session import HostCommand, HostFacts
@@ -71,6 +73,15 @@ class LinkedJob:
         return self.state
 
 
+@dataclass(frozen=True)
+class _Wish:
+    """A frame that is wanted, and what is done with it."""
+
+    request: DraftRequest
+    show: Callable[[DraftFrame | MapreelError], None]
+    prepare: Callable[[DraftFrame], None] | None
+
+
 class Link:
     """Talks to the service of this user in threads of its own; see the module."""
 
@@ -79,12 +90,12 @@ class Link:
         self._arguments = {"python": python or None, "state": state or None}
         self._came: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._session = DraftSession()
-        self._wish: queue.LifoQueue[tuple[DraftRequest, Callable[[DraftFrame | MapreelError], None]]] = (
-            queue.LifoQueue()
-        )
+        self._wish: queue.LifoQueue[_Wish] = queue.LifoQueue()
         self._drafter: threading.Thread | None = None
         self._closed = threading.Event()
         self._listener: threading.Thread | None = None
+        self.session = new_session()  # the name that this host has at the service
+        self.panel: subprocess.Popen[bytes] | None = None
         self._facts: HostFacts | None = None
         self._do: Callable[[HostCommand], None] = lambda _: None
         self._answers: queue.SimpleQueue[HostAnswer] = queue.SimpleQueue()
@@ -118,9 +129,17 @@ class Link:
         if job.id and not job.is_over:
             self._start(lambda: self._cancel(job.id), "mapreel-cancel")
 
-    def draft(self, request: DraftRequest, show: Callable[[DraftFrame | MapreelError], None]) -> None:
-        """Ask for a frame; while one is under way only the newest wish is kept. `show` is called from `pump`."""
-        self._wish.put((request, show))
+    def draft(
+        self,
+        request: DraftRequest,
+        show: Callable[[DraftFrame | MapreelError], None],
+        prepare: Callable[[DraftFrame], None] | None = None,
+    ) -> None:
+        """Ask for a frame; while one is under way only the newest wish is kept. `show` is called from `pump`.
+
+        prepare: what takes long, called before that in a thread; its MapreelError is shown in place of the frame.
+        """
+        self._wish.put(_Wish(request, show, prepare))
         if self._drafter is None or not self._drafter.is_alive():
             self._drafter = self._start(self._draft_loop, "mapreel-draft")
 
@@ -133,6 +152,16 @@ class Link:
         self._facts, self._do = facts, do
         if self._listener is None:
             self._listener = self._start(self._listen, "mapreel-host")
+
+    def open_panel(self, paths: tuple[str, ...], tell: Callable[[str], None]) -> None:
+        """Start the panel as a process of its own that knows this host; it outlives us.
+
+        paths: maps to open in it. `tell` is called from `pump` with one sentence when it did not start, or broke off.
+        """
+        if self.panel is not None and self.panel.poll() is None:
+            tell("the panel is open already")
+        else:
+            self._start(lambda: self._panel(paths, tell), "mapreel-panel")
 
     def close(self) -> None:
         """Stop listening; jobs go on in the service."""
@@ -179,10 +208,21 @@ class Link:
             if done is not None:
                 self._post(lambda: done(job))
 
+    def _panel(self, paths: tuple[str, ...], tell: Callable[[str], None]) -> None:
+        try:
+            with panel_process.started(self.session, paths, **self._arguments) as (process, words):
+                self.panel = process
+                process.wait()
+                why = panel_process.why_ended(process.returncode, words)
+        except MapreelError as error:
+            why = str(error)
+        if why:
+            self._post(lambda: tell(why))
+
     def _listen(self) -> None:
-        session, after = new_session(), 0
+        after = 0
         while not self._closed.is_set():
-            after = self._listen_once(session, after)
+            after = self._listen_once(self.session, after)
             self._closed.wait(LOOK_AGAIN_S)
 
     def _listen_once(self, session: str, after: int) -> int:
@@ -211,11 +251,11 @@ class Link:
         with self.client() as client:
             while not self._closed.is_set():
                 try:
-                    request, show = self._wish.get(timeout=5.0)
+                    wish = self._wish.get(timeout=5.0)
                 except queue.Empty:
                     return
                 self._forget_older()
-                self._one_draft(client, request, show)
+                self._one_draft(client, wish)
 
     def _forget_older(self) -> None:
         while True:
@@ -224,19 +264,19 @@ class Link:
             except queue.Empty:  # noqa: PERF203 - this is how a queue is emptied
                 return
 
-    def _one_draft(
-        self, client: ServiceClient, request: DraftRequest, show: Callable[[DraftFrame | MapreelError], None]
-    ) -> None:
+    def _one_draft(self, client: ServiceClient, wish: _Wish) -> None:
         answer: DraftFrame | MapreelError
         try:
-            answer = client.draft(request, session=self._session)
+            answer = client.draft(wish.request, session=self._session)
+            if wish.prepare is not None:
+                wish.prepare(answer)
         except DraftSupersededError:
             return
         except MapreelError as error:
             answer = told_better(error, self._arguments["python"])
         except Exception as error:  # noqa: BLE001 - as above
             answer = InternalError(f"this is a fault of ours ({type(error).__name__}: {error})", "send us this line")
-        self._post(lambda: show(answer))
+        self._post(lambda: wish.show(answer))
 
 
 def told_better(error: MapreelError, python: str | None) -> MapreelError:
