@@ -210,7 +210,7 @@ class OpenPart(QWidget):
     def _show_damage(self, view: JobView | None) -> None:
         allow(self.verify_button, tr("It is being verified.") if self._form.verifying.busy else "")
         lost = view.error if view is not None and view.state.is_over else None
-        self.damage.say(lost.detail if isinstance(lost, MapreelError) and lost.code == "damaged_archive" else "")
+        self.damage.say(lost.detail if isinstance(lost, MapreelError) and lost.code == "damaged-archive" else "")
 
     def _judge(self, problems: tuple[tuple[str, str], ...]) -> None:
         self.form.say(problems)
