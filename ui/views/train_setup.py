@@ -215,13 +215,12 @@ class SetupPart(QWidget):
 
     def _show_sums(self) -> None:
         choice = self._form.choice()
-        told = [trn("{count} step", "{count} steps", choice.planned_steps), about(choice.seconds)]
-        how = (
-            tr("at {pace} s a step, as in the last training")
-            if self._form.pace_known
-            else tr("guessed at {pace} s a step")
-        )
-        told.append(how.format(pace=f"{choice.pace_s:.2g}"))
+        told = [trn("{count} step", "{count} steps", choice.planned_steps)]
+        if self._form.pace_known:
+            how = tr("at {pace} s a step, as in the last training", pace=f"{choice.pace_s:.2g}")
+            told += [about(choice.seconds), how]
+        else:
+            told.append(tr("the first steps will tell how long they take"))
         self.sums.setText(" · ".join(told))
 
     def _show_resume(self, resume: bool) -> None:
