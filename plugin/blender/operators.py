@@ -12,7 +12,7 @@ from mapreel.core.contract.errors import MapreelError
 from mapreel.plugin.blender import api, classes, results
 from mapreel.plugin.blender.properties import PATH, shot_of
 from mapreel.plugin.blender.session import SESSION
-from mapreel.plugin.blender.versions import stored, whole
+from mapreel.plugin.blender.versions import absolute, stored, whole
 from mapreel.plugin.shared.shot import decode_request
 
 if TYPE_CHECKING:
@@ -307,6 +307,18 @@ class MAPREEL_OT_guess_classes(_Operator):
         SESSION.tell(f"{len(found)} materials got a class{left}")
 
 
+class MAPREEL_OT_open_panel(_Operator):
+    """Open the panel of Mapreel in a window of its own. What is open here shows there"""
+
+    bl_idname = "mapreel.open_panel"
+    bl_label = "Open panel"
+
+    def act(self, context: Any) -> None:
+        """Comes back at once; what goes wrong is told later, as a sentence."""
+        labels = absolute(context.scene.mapreel.labels)
+        SESSION.connected().open_panel((labels,) if labels else (), SESSION.tell)
+
+
 OPERATORS = (
     MAPREEL_OT_render,
     MAPREEL_OT_cancel,
@@ -318,4 +330,5 @@ OPERATORS = (
     MAPREEL_OT_write_maps,
     MAPREEL_OT_assign_class,
     MAPREEL_OT_guess_classes,
+    MAPREEL_OT_open_panel,
 )

@@ -85,7 +85,9 @@ class _Shot(_Part):
         row.scale_y = 1.4
         row.operator("mapreel.render", icon="RENDER_ANIMATION")
         row.operator("mapreel.draft", icon="RENDER_STILL")
-        self.layout.prop(settings, "follow")
+        row = self.layout.row(align=True)
+        row.prop(settings, "follow")
+        row.operator("mapreel.open_panel", icon="WINDOW")
         draw_state(self.layout)
         draw_takes(self.layout, settings, "")
 
@@ -129,10 +131,11 @@ def _placed(part: type, place: str, **where: Any) -> Any:
 
 
 def _everywhere() -> tuple[Any, ...]:
-    """All parts in the render properties and in the sidebar of the 3D view."""
+    """All parts in the render properties and in the sidebars of the 3D view and the sequencer."""
     places = {
         "render": {"bl_space_type": "PROPERTIES", "bl_region_type": "WINDOW", "bl_context": "render"},
         "view": {"bl_space_type": "VIEW_3D", "bl_region_type": "UI", "bl_category": "Mapreel"},
+        "strips": {"bl_space_type": "SEQUENCE_EDITOR", "bl_region_type": "UI", "bl_category": "Mapreel"},
     }
     found = []
     for place, where in places.items():
@@ -166,6 +169,7 @@ class MAPREEL_PT_node(bpy.types.Panel):
         draw_shot(self.layout, settings)
         button = self.layout.operator("mapreel.render", icon="RENDER_ANIMATION")
         button.group = name
+        self.layout.operator("mapreel.open_panel", icon="WINDOW")
         draw_state(self.layout)
         draw_takes(self.layout, settings, name)
 
