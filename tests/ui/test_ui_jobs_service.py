@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from mapreel.core.contract.client import ServiceClient
+from mapreel.core.contract.errors import ServiceUnreachableError
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.requests import RenderRequest
 from mapreel.core.contract.state_folder import state_folder
@@ -195,6 +197,32 @@ def test_bad_input_is_told_in_three_parts(here, scripted, qtbot):
     qtbot.waitUntil(lambda: bool(log.text) and "Frame 1005" in log.text, timeout=LIMIT_MS)
     assert "Render it or choose hold." in log.text
     assert "gap" in log.detail.toPlainText()
+
+
+def test_a_client_that_is_ended_waits_no_longer_and_starts_nothing(scripted, state_root):
+    client, ended = ServiceClient(scripted.root), []
+    after = client.changes(0, timeout_s=0.0).number
+
+    def wait():
+        try:
+            while True:
+                client.changes(after, timeout_s=20.0)
+        except ServiceUnreachableError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.2)  # so that it most likely waits by now; either way it has to end
+    client.end()
+    thread.join(10.0)
+    assert not thread.is_alive()
+    assert len(ended) == 1
+    client.close()
+    other = ServiceClient(state_root)
+    other.end()
+    with pytest.raises(ServiceUnreachableError, match="was ended"):
+        other.status()
+    assert not state_root.exists()
 
 
 def test_a_log_that_is_closed_before_it_is_told(here, scripted, qtbot):
