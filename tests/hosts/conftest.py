@@ -17,13 +17,17 @@ from mapreel.plugin import packaging
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(__file__).parent / "blender"
-VERSIONS = ("4.5", "5.0")
+ALWAYS = ("4.5", "5.0")
+BY_HAND = ("4.2",)  # where somebody made .venv-blender-4.2: see docs/blender.md
 LIMIT_S = 240
 
 
 def python_of(version: str) -> Path:
     """The interpreter whose `bpy` is this Blender."""
     return ROOT / f".venv-blender-{version}" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+VERSIONS = (*ALWAYS, *(version for version in BY_HAND if python_of(version).exists()))
 
 
 @pytest.fixture(scope="session")

@@ -106,6 +106,16 @@ def test_a_shot_from_maps_to_archive(blender, maps, tmp_path):
     assert later["group"] == [maps["labels"], said["take"]]
 
 
+def test_half_floats_come_through_the_compositor_as_they_are(blender, maps):
+    said = blender("shown_exr", labels=maps["labels"], size=SIZE)
+    files = [OpenImageIO.ImageBuf(str(path)) for path in (said["shown"], Path(said["take"]) / "0002.exr")]
+    assert [str(file.spec().format) for file in files] == ["half", "half"]
+    shown, written = (np.asarray(file.get_pixels(OpenImageIO.HALF))[..., :3] for file in files)
+    assert shown.shape == (SIZE[1], SIZE[0], 3)
+    assert len(np.unique(written)) > 100
+    assert np.array_equal(shown.view(np.uint16), written.view(np.uint16))
+
+
 @pytest.mark.parametrize("python", ["", "/nowhere/python"])
 def test_a_worker_that_is_not_installed(blender, python):
     said = blender("no_worker", python=python, labels=str(DEMO / "label"))

@@ -26,10 +26,19 @@ def begin() -> Any:
 
 def write_png(path: Path, scene: Any) -> None:
     """Render the compositor's picture of the present frame, 8 bits, as it is."""
+    _write(path, scene, "PNG", "8")
+
+
+def write_exr(path: Path, scene: Any) -> None:
+    """Render the compositor's picture of the present frame, half floats, as it is."""
+    _write(path, scene, "OPEN_EXR", "16")
+
+
+def _write(path: Path, scene: Any, file_format: str, depth: str) -> None:
     settings = scene.render.image_settings
     if hasattr(settings, "media_type"):
         settings.media_type = "IMAGE"
-    settings.file_format, settings.color_mode, settings.color_depth = "PNG", "RGB", "8"
+    settings.file_format, settings.color_mode, settings.color_depth = file_format, "RGB", depth
     scene.view_settings.view_transform = "Standard"
     scene.render.dither_intensity = 0.0
     scene.render.engine, scene.cycles.samples = "CYCLES", 1
