@@ -164,6 +164,7 @@ class EncodePart(QWidget):
         column.addStretch(1)
         below = QVBoxLayout()
         below.setContentsMargins(8, 4, 8, 8)
+        below.setSpacing(8)
         for widget in (self.sums, self.button, self.card):
             below.addWidget(widget)
         whole = QVBoxLayout(self)

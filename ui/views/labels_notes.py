@@ -20,7 +20,7 @@ _LISTED = 40
 
 
 class LabelsNotes(QWidget):
-    """Short lines; all of it stands in their tooltips."""
+    """Short lines; all of it stands in their tooltips. unknown is shown elsewhere: nearer to the table."""
 
     def __init__(self, editor: PaletteEditor) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class LabelsNotes(QWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(2)
-        for line in (self.unknown, self.coloured, self.lacking, self.alike):
+        for line in (self.coloured, self.lacking, self.alike):
             whole.addWidget(line)
         for name in ("rows", "lacking", "alike", "coloured", "model"):
             getattr(editor, f"{name}_changed").connect(lambda _: self._show())

@@ -165,7 +165,9 @@ class ClassTable(QTableView):
             head.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
         head.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
         for column, width in ((Column.COLOR, 0), (Column.ID, 5), (Column.PIXELS, 8), (Column.BECOMES, 13)):
-            head.resizeSection(column, letters * width + (10 if width else self.fontMetrics().height() + 13))
+            title = str(self._classes.headerData(column, Qt.Orientation.Horizontal))
+            least = self.fontMetrics().horizontalAdvance(title) + 14
+            head.resizeSection(column, max(least, letters * width + 10) if width else self.fontMetrics().height() + 13)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
         super().resizeEvent(event)

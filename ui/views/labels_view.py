@@ -6,12 +6,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor
-from PyQt6.QtWidgets import QColorDialog, QFileDialog, QHBoxLayout, QLineEdit, QMenu, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import (
+    QColorDialog,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QMenu,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
 
 from mapreel.ui.state.palette_model import PaletteModel
 from mapreel.ui.text import tr, trn
 from mapreel.ui.views.binding import allow, bind_check, faded, follow, tool
+from mapreel.ui.views.form_rows import Scrolled
 from mapreel.ui.views.labels_class import ClassForm
 from mapreel.ui.views.labels_notes import LabelsNotes
 from mapreel.ui.views.labels_rules import RulesPart
@@ -21,6 +32,8 @@ from mapreel.ui.views.sentences import Trouble
 if TYPE_CHECKING:
     from mapreel.ui.state.palette_document import PaletteDocument
     from mapreel.ui.state.studio import Studio
+
+_UPPER_PX, _LOWER_PX = 420, 230
 
 
 class LabelsView(QWidget):
@@ -89,14 +102,30 @@ class LabelsView(QWidget):
         self.notes = LabelsNotes(self._editor)
         self.trouble = Trouble()
         follow(self._editor, "trouble", self.trouble.say)
+        upper, lower = QWidget(), QWidget()
+        for part, widgets in ((upper, (self.table,)), (lower, (self.form, self.rules, self.notes))):
+            column = QVBoxLayout(part)
+            column.setContentsMargins(0, 0, 0, 0)
+            for widget in widgets:
+                column.addWidget(widget)
+            if part is upper:
+                column.addLayout(below)
+                column.addWidget(self.trouble)
+                column.addWidget(self.notes.unknown)
+            else:
+                column.addStretch(1)
+        self.table.setMinimumHeight(self.fontMetrics().height() * 6)
+        self.split = QSplitter(Qt.Orientation.Vertical)
+        self.split.setChildrenCollapsible(False)
+        self.split.addWidget(upper)
+        self.split.addWidget(Scrolled(lower))
+        self.split.setStretchFactor(0, 1)
+        self.split.setSizes([_UPPER_PX, _LOWER_PX])
         whole = QVBoxLayout(self)
         whole.setContentsMargins(8, 8, 8, 8)
         whole.addLayout(top)
         whole.addWidget(self._origin)
-        whole.addWidget(self.table, 1)
-        whole.addLayout(below)
-        for part in (self.trouble, self.form, self.rules, self.notes):
-            whole.addWidget(part)
+        whole.addWidget(self.split, 1)
 
     # -- what is shown ---------------------------------------------------------------------------------------------
 

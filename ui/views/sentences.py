@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import Qt
-from PyQt6.QtGui import QPalette
+from PyQt6.QtCore import QEvent, Qt
 from PyQt6.QtWidgets import QApplication, QLabel
 
 from mapreel.ui.views.theme import sign_color
@@ -23,11 +22,19 @@ class Trouble(QLabel):
 
     def say(self, words: str) -> None:
         """Show a sentence, or nothing."""
-        app = QApplication.instance()
-        assert isinstance(app, QApplication)
-        colors = self.palette()
-        colors.setColor(QPalette.ColorRole.WindowText, sign_color(app, self._sign))
-        self.setPalette(colors)
+        self._paint()
         self.setText(words)
         self.setAccessibleDescription(words)
         self.setVisible(bool(words))
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.PaletteChange:
+            self._paint()
+
+    def _paint(self) -> None:
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        sheet = f"color: {sign_color(app, self._sign).name()}"
+        if self.styleSheet() != sheet:
+            self.setStyleSheet(sheet)

@@ -178,6 +178,7 @@ class SetupPart(QWidget):
         column.addStretch(1)
         below = QVBoxLayout()
         below.setContentsMargins(8, 4, 8, 8)
+        below.setSpacing(8)
         below.addWidget(self.sums)
         below.addWidget(self.button)
         whole = QVBoxLayout(self)
