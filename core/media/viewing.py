@@ -21,6 +21,7 @@ Size = tuple[int, int]  # width, height
 
 _NODES, _FINE = 64, 128  # of a display transform: computed, and interpolated to
 _TOE, _BRIGHTEST = 0.01, 100.0  # of the curve that brings light to 0..1 for it
+_MUCH_SMALLER = 0.6  # as an area; above it the mean takes five times as long and looks the same
 _DITHER = np.array([[0, 1], [1, 0]], np.uint8)
 
 
@@ -224,11 +225,11 @@ def hatch(picture: Codes, ids: NDArray[np.unsignedinteger], tiles: NDArray[np.bo
 
 
 def fit_size(picture: NDArray[Any], size: Size) -> NDArray[Any]:
-    """The picture in another size; reduced by the mean of what falls together."""
+    """The picture in another size; where it becomes much smaller, by the mean of what falls together."""
     h, w = picture.shape[:2]
     if (w, h) == size:
         return picture
-    smaller = size[0] <= w and size[1] <= h
+    smaller = size[0] * size[1] < _MUCH_SMALLER * w * h
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QTimer, pyqtSignal
 
-from mapreel.ui.state.darkroom import Class, Darkroom, Print, Setting
+from mapreel.ui.state.darkroom import LIMIT_BYTES, Class, Darkroom, Print, Setting
 from mapreel.ui.state.messages import sentence
 from mapreel.ui.state.observable import Observable, Property
 from mapreel.ui.state.readout import ReadOut, read_out
@@ -31,7 +31,7 @@ RESTED_MS = 150
 """After so long without a move the exact colours are worked out, where quick ones were shown."""
 LOOK_AGAIN_MS = 600
 """Frames that are still being rendered are looked for this often."""
-_AHEAD, _AHEAD_RESTING, _DEVELOPED_AHEAD = 48, 8, 6
+_AHEAD, _AHEAD_RESTING, _DEVELOPED_AHEAD = 48, 8, 16
 _AHEAD_SHARE = 3  # of the memory
 DEFAULT_PALETTE = "street"
 
@@ -308,7 +308,7 @@ class ViewerState(Observable):
         here = self._playback.frame
         self._frames.want((*screen.needs(plan, (here, *ahead)), *self._read_layers()))
         late = screen.late(plan, self.shown)
-        self._darkroom.want(screen.prints(plan, (*late, here, *ahead[:_DEVELOPED_AHEAD])))
+        self._darkroom.want(screen.prints(plan, (*late, here, *ahead[: self._room_for_prints(plan)])))
         self._show(plan)
         self._read_out()
 
@@ -320,6 +320,15 @@ class ViewerState(Observable):
         room = self._frames.limit_bytes // _AHEAD_SHARE // max(1, 3 * width * height * (2 if self.mode in TWO else 1))
         most = _AHEAD if self._playback.playing else _AHEAD_RESTING
         return self._playback.ahead(max(1, min(most, room)))
+
+    def _room_for_prints(self, plan: Plan) -> int:
+        """Frames that are made ready for the screen ahead of the playhead: at rest the next ones at most, and none the
+        slow way; while it plays as many as fill half of the room, the rest is for what was shown."""
+        if not self._playback.playing:
+            return 0 if plan.exact and plan.setting.display else 2
+        width, height = self.target or self.size
+        panes = 2 if self.mode in (Mode.WIPE, Mode.SIDE) else 1
+        return max(1, min(_DEVELOPED_AHEAD, LIMIT_BYTES // 2 // (4 * width * height * panes)))
 
     def _show(self, plan: Plan) -> None:
         found = self._screen.best(plan, self.shown)
