@@ -554,12 +554,12 @@ def _read(kind: Any, value: object, field: str) -> Any:
 
 
 @functools.cache  # a millisecond each time, and an estimate reads hundreds of requests
-def _hints(kind: type[Request]) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+def _hints(kind: str) -> dict[str, Any]:
+    return typing.get_type_hints(KINDS[kind])
 
 
 def _fields(kind: type[Request], data: dict[str, object]) -> dict[str, Any]:
-    hints = _hints(kind)
+    hints = _hints(kind.kind)
     known = {field.name: field for field in dataclasses.fields(kind)}
     unknown = sorted(set(data) - set(known))
     _need(not unknown, f"a {kind.kind} request has no field “{', '.join(unknown)[:100]}”", "leave it out")
