@@ -7,7 +7,7 @@ import contextlib
 
 import bpy
 
-from mapreel.plugin.blender import session
+from mapreel.plugin.blender import chips, session
 from mapreel.plugin.blender.operators import OPERATORS
 from mapreel.plugin.blender.panels import PANELS, add_menu
 from mapreel.plugin.blender.properties import Preferences, ShotSettings
@@ -28,6 +28,7 @@ def register() -> None:
 def unregister() -> None:
     """In reverse; what is gone already is no trouble."""
     session.end()
+    chips.forget()
     with contextlib.suppress(AttributeError, ValueError, RuntimeError):
         bpy.types.NODE_MT_add.remove(add_menu)
     for owner in (bpy.types.Scene, bpy.types.NodeTree):

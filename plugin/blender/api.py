@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import bpy
 
 from mapreel.core.contract.client import ServiceClient
-from mapreel.core.contract.errors import CancelledError, InternalError, MapreelError, disk_error
+from mapreel.core.contract.errors import CancelledError, InternalError, MapreelError, UsageError, disk_error
+from mapreel.core.contract.frames import FrameRange, find_sequence
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.progress import Progress
 from mapreel.core.contract.takes import claim_take, release_take
@@ -29,7 +30,9 @@ from mapreel.plugin.blender import picture_file, results, scene_maps
 from mapreel.plugin.blender.classes import load_palette
 from mapreel.plugin.blender.properties import shot_of
 from mapreel.plugin.blender.versions import absolute, whole
-from mapreel.plugin.shared.link import told_better
+from mapreel.plugin.shared import map_look
+from mapreel.plugin.shared.link import LinkedJob, told_better
+from mapreel.plugin.shared.map_look import MapLook
 from mapreel.plugin.shared.shot import decode_request
 
 if TYPE_CHECKING:
@@ -102,6 +105,25 @@ def maps_from_scene(
     scene = scene or bpy.context.scene
     chosen = load_palette(palette or scene.mapreel.palette)
     return scene_maps.write_maps(scene, Path(whole(folder)), chosen, frames=frames, report=report)
+
+
+def check_maps(scene: Any | None = None, labels: str = "", *, every_frame: bool = True) -> MapLook:
+    """What is known of label maps before a render: frames, gaps, size, the label doctor's findings.
+
+    labels: the scene's shot where left out. Raises UsageError, what `find_sequence` raises, ServiceError.
+    """
+    scene = scene or bpy.context.scene
+    source = whole(labels or scene.mapreel.labels)
+    if not source:
+        raise UsageError("no labels chosen", "choose a sequence of label maps, or write maps from the scene")
+    numbers = find_sequence(source).numbers
+    palette = map_look.palette_beside(source, scene.mapreel.palette)
+    chosen = numbers if every_frame else numbers[: map_look.FIRST_FRAMES]
+    facts = _wait(map_look.inspect_request(source, palette, chosen), None).facts
+    gaps, frames = (str(FrameRange.from_numbers(found)) for found in (map_look.gaps_of(numbers), numbers))
+    known = MapLook(source, palette, len(numbers), frames, gaps)
+    map_look.take_over(known, LinkedJob("inspect", "finished", result=facts))
+    return known
 
 
 def render(scene: Any | None = None, *, report: Callable[[Progress], None] | None = None, **changes: Any) -> Take:
@@ -182,6 +204,7 @@ __all__ = [
     "archive",
     "beauty_frames",
     "bring_in",
+    "check_maps",
     "draft",
     "maps_from_scene",
     "render",

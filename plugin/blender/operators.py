@@ -307,6 +307,21 @@ class MAPREEL_OT_guess_classes(_Operator):
         SESSION.tell(f"{len(found)} materials got a class{left}")
 
 
+class MAPREEL_OT_check_maps(_Operator):
+    """Look at every frame of the label maps: what is missing, and what the label doctor finds"""
+
+    bl_idname = "mapreel.check_maps"
+    bl_label = "Check every frame"
+
+    def act(self, context: Any) -> None:
+        """With a window in the background, without one until it is done."""
+        settings = context.scene.mapreel
+        if not bpy.app.background:
+            SESSION.check((whole(settings.labels), settings.palette), every_frame=True)
+        else:
+            SESSION.tell("; ".join(api.check_maps(context.scene).lines))
+
+
 class MAPREEL_OT_open_panel(_Operator):
     """Open the panel of Mapreel in a window of its own. What is open here shows there"""
 
@@ -330,5 +345,6 @@ OPERATORS = (
     MAPREEL_OT_write_maps,
     MAPREEL_OT_assign_class,
     MAPREEL_OT_guess_classes,
+    MAPREEL_OT_check_maps,
     MAPREEL_OT_open_panel,
 )

@@ -8,7 +8,9 @@ from typing import Any
 
 import bpy
 
-from mapreel.plugin.blender import results
+from mapreel.core.contract.errors import MapreelError
+from mapreel.plugin.blender import chips, results
+from mapreel.plugin.blender.classes import load_palette
 from mapreel.plugin.blender.session import SESSION
 from mapreel.plugin.blender.versions import absolute
 
@@ -28,6 +30,31 @@ def draw_shot(layout: Any, settings: Any) -> None:
         row = column.row(align=True)
         row.prop(settings, "first")
         row.prop(settings, "last")
+
+
+def draw_look(layout: Any, settings: Any) -> None:
+    """What is known of the maps, before anything renders; the colours of their classes."""
+    known = SESSION.look_at(settings)
+    if known is None:
+        return
+    box = layout.box()
+    for sentence in known.lines:
+        for line in wrapped(sentence):
+            box.label(text=line)
+    if known.is_over:
+        if known.count:
+            _draw_classes(box, known.palette)
+        box.operator("mapreel.check_maps", icon="VIEWZOOM")
+
+
+def _draw_classes(layout: Any, palette: str) -> None:
+    try:
+        colours = load_palette(palette).colours
+    except MapreelError:  # the label doctor has said it
+        return
+    grid = layout.grid_flow(row_major=True, columns=0, even_columns=True)
+    for name, colour in colours.items():
+        grid.label(text=name, icon_value=chips.chip(colour))
 
 
 def draw_state(layout: Any) -> None:
@@ -81,6 +108,7 @@ class _Shot(_Part):
         """Maps, model, output; then what to do with them."""
         settings = context.scene.mapreel
         draw_shot(self.layout, settings)
+        draw_look(self.layout, settings)
         row = self.layout.row(align=True)
         row.scale_y = 1.4
         row.operator("mapreel.render", icon="RENDER_ANIMATION")
@@ -167,6 +195,7 @@ class MAPREEL_PT_node(bpy.types.Panel):
         title, icon = (f"Node {name}", "NODE") if group else ("Scene", "SCENE_DATA")
         self.layout.label(text=title, icon=icon)
         draw_shot(self.layout, settings)
+        draw_look(self.layout, settings)
         button = self.layout.operator("mapreel.render", icon="RENDER_ANIMATION")
         button.group = name
         self.layout.operator("mapreel.open_panel", icon="WINDOW")

@@ -17,10 +17,13 @@ from mapreel.core.contract.host_session import HostCommand, HostFacts
 from mapreel.plugin.blender import api, picture_file
 from mapreel.plugin.blender.properties import shot_of
 from mapreel.plugin.blender.versions import absolute
+from mapreel.plugin.shared import map_look
 from mapreel.plugin.shared.link import Link, LinkedJob
+from mapreel.plugin.shared.map_look import MapLook
 
 PUMP_EVERY_S = 0.1
 DRAFT_IMAGE = "Mapreel Draft"
+MAX_LOOKS = 16
 
 
 class Session:
@@ -31,6 +34,8 @@ class Session:
         self.job: LinkedJob | None = None  # the one that the panel shows
         self.said = ""  # the last sentence for the artist
         self.drafted: int | None = None  # the frame that the draft shows
+        self.looks: dict[tuple[str, str], MapLook] = {}  # what is known of maps, by path and palette
+        self._look_wish: tuple[str, str] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def connected(self) -> Link:
@@ -38,6 +43,27 @@ class Session:
         if self.link is None:
             self.link = Link(python=api.worker_python())
         return self.link
+
+    def look_at(self, settings: Any) -> MapLook | None:
+        """What is known of the maps that are chosen; the first question has them looked at, from the next `pump` on."""
+        key = (absolute(settings.labels), settings.palette)
+        if key[0] and key not in self.looks:
+            self._look_wish = key
+        return self.looks.get(key)
+
+    def begin_look(self) -> None:
+        """Look at the maps that a panel asked for."""
+        wish, self._look_wish = self._look_wish, None
+        if wish is not None and wish not in self.looks:
+            self.check(wish)
+
+    def check(self, key: tuple[str, str], *, every_frame: bool = False) -> MapLook:
+        """Look at maps anew. key: path and palette."""
+        while len(self.looks) >= MAX_LOOKS:
+            self.looks.pop(next(iter(self.looks)))
+        self.looks.pop(key, None)
+        self.looks[key] = map_look.look(self.connected(), *key, every_frame=every_frame)
+        return self.looks[key]
 
     def close(self) -> None:
         """Let everything go; jobs go on in the service."""
@@ -129,6 +155,7 @@ def pump() -> float:
     """Called by Blender ten times a second; a timer that raises would be removed for good."""
     try:
         SESSION.connected().open_session(facts(bpy.context.scene), obey)
+        SESSION.begin_look()
         if SESSION.connected().pump():
             redraw()
     except Exception as error:  # noqa: BLE001 - see above

@@ -124,6 +124,10 @@ class Link:
         self._start(lambda: self._watch(job, request, done), f"mapreel-{request.kind}")
         return job
 
+    def apart(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Call `work` in a thread, then `done` from `pump` with what it gave or the MapreelError that it raised."""
+        self._start(lambda: self._apart(work, done), "mapreel-apart")
+
     def cancel(self, job: LinkedJob) -> None:
         """Ask for the end of a job; it is over when its state says so."""
         if job.id and not job.is_over:
@@ -207,6 +211,15 @@ class Link:
         finally:
             if done is not None:
                 self._post(lambda: done(job))
+
+    def _apart(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        try:
+            answer = work()
+        except MapreelError as error:
+            answer = told_better(error, self._arguments["python"])
+        except Exception as error:  # noqa: BLE001 - as above
+            answer = InternalError(f"this is a fault of ours ({type(error).__name__}: {error})", "send us this line")
+        self._post(lambda: done(answer))
 
     def _panel(self, paths: tuple[str, ...], tell: Callable[[str], None]) -> None:
         try:

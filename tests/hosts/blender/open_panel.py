@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Open panel: a stand-in for Mapreel's Python gets the right words, a panel that fails is told, a real one is linked."""
+"""Open panel: a stand-in for Mapreel's Python gets the right words, failures are told, a real panel is linked."""
 
 from __future__ import annotations
 
