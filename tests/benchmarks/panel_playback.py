@@ -132,16 +132,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--frames", type=int, default=240)
+    parser.add_argument("--scrub", type=float, default=0.0, help="scrub at random for so many seconds and tell memory")
     chosen = parser.parse_args()
     app = Application(["mapreel"])
     dress(app, "dark")
     with tempfile.TemporaryDirectory(prefix="mapreel-bench-") as name:
         folder = Path(name) / "pictures"
         folder.mkdir()
-        measure(app, make_shot(folder, chosen.frames), Path(name), chosen.seconds)
+        measure(app, make_shot(folder, chosen.frames), Path(name), chosen.seconds, chosen.scrub)
 
 
-def measure(app: Application, shot: Path, root: Path, seconds: float) -> None:
+def measure(app: Application, shot: Path, root: Path, seconds: float, scrubbing: float) -> None:
     """Play from disk, then from memory, then as a wipe."""
     say = sys.stdout.write
     studio = Studio(state=root / "state", remember=False)
@@ -165,9 +166,30 @@ def measure(app: Application, shot: Path, root: Path, seconds: float) -> None:
         wait(seconds)
         studio.playback.pause()
         say(watch.tell(name, studio.playback.dropped) + "\n")
+    if scrubbing:
+        scrub(studio, scrubbing)
     window.close()
     window.deleteLater()
     wait(0.2)
+
+
+def scrub(studio: Studio, seconds: float) -> None:
+    """Go to frames at random, in all modes and at several zooms, and tell the memory of this process six times."""
+    random, steps, begun = np.random.default_rng(1), 0, time.monotonic()
+    told = 0
+    while (passed := time.monotonic() - begun) < seconds:
+        studio.playback.go(int(random.choice(studio.playback.numbers)))
+        steps += 1
+        if steps % 40 == 0:
+            studio.viewer.mode = list(Mode)[int(random.integers(len(Mode)))]
+        if steps % 60 == 0:
+            studio.viewer.fit, studio.viewer.zoom = bool(random.integers(2)), float(random.choice([0.5, 1.0, 2.0]))
+        if passed > seconds * told / 5:
+            told += 1
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+            resident, frames = pages * os.sysconf("SC_PAGE_SIZE") >> 20, studio.frames.used_bytes >> 20
+            sys.stdout.write(f"after {passed:4.0f} s, {steps:5} steps: {resident} MB, {frames} of it frames\n")
+        wait(0.03)
 
 
 if __name__ == "__main__":
