@@ -190,6 +190,7 @@ class Training(Observable):
         return replace(request, out=self.folder, steps=steps, resume=True, name=name, licence=licence)
 
     def _exported(self, view: JobView) -> None:
+        self.look()  # a sample sheet was drawn along with the model
         if self._goes_on:
             self.watch.step(Step.RESUME)
         if view.state is JobState.FINISHED:

@@ -11,6 +11,7 @@ from mapreel.ui.state.shot import ShotKind
 from mapreel.ui.views.archive_encode import EncodePart
 from mapreel.ui.views.archive_open import OpenPart
 from mapreel.ui.views.binding import follow
+from mapreel.ui.views.chart_library import preload
 
 if TYPE_CHECKING:
     from mapreel.ui.state.shot import ShotState
@@ -22,6 +23,7 @@ class ArchiveView(QWidget):
 
     def __init__(self, studio: Studio, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._errands = studio.errands
         self.encode, self.opened = EncodePart(studio), OpenPart(studio)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.encode)
@@ -33,4 +35,6 @@ class ArchiveView(QWidget):
 
     def _turn_to(self, shot: ShotState | None) -> None:
         is_archive = shot is not None and shot.kind is ShotKind.ARCHIVE
+        if is_archive:
+            preload(self._errands)
         self.stack.setCurrentWidget(self.opened if is_archive else self.encode)

@@ -9,6 +9,7 @@ from PyQt6.QtWidgets import QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from mapreel.ui.text import tr
 from mapreel.ui.views.binding import follow
+from mapreel.ui.views.chart_library import preload
 from mapreel.ui.views.train_setup import SetupPart
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class TrainView(QWidget):
         column.addWidget(self.tabs)
         column.addWidget(self.stack, 1)
         self.tabs.currentChanged.connect(self._turn)
+        preload(studio.errands)
         follow(studio.train_form.training, "folder", lambda folder: self.tabs.setCurrentIndex(1) if folder else None)
 
     def _turn(self, place: int) -> None:
