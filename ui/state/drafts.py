@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QTimer, pyqtSignal
+from PyQt6.QtCore import QTimer, pyqtBoundSignal, pyqtSignal
 
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.requests import DraftRequest, Quality
@@ -102,10 +102,11 @@ class Drafts(Observable):
         self._pending: Wish | None = None
         self._warm: set[str] = set()
         self._refused: Wish | None = None
-        self._rest = QTimer(self, singleShot=True, interval=REST_MS)
-        self._rest.timeout.connect(self._refine)
-        self._slow = QTimer(self, singleShot=True, interval=SLOW_MS)
-        self._slow.timeout.connect(self._say_why)
+        self._rest, self._slow = QTimer(self), QTimer(self)
+        for timer, wait_ms, act in ((self._rest, REST_MS, self._refine), (self._slow, SLOW_MS, self._say_why)):
+            timer.setSingleShot(True)
+            timer.setInterval(wait_ms)
+            timer.timeout.connect(act)
         shots.current_changed.connect(self._follow)
         for signal in (
             playback.frame_changed,
@@ -173,6 +174,7 @@ class Drafts(Observable):
         def work(client: ServiceClient) -> DraftFrame:
             return client.draft(wish.request)
 
+        assert self._shot is not None
         came = partial(self._came, look, wish, self._shot)
         self._bridge.ask(work, came, partial(self._failed, wish), lane=LANE, newest=True)
 
@@ -250,7 +252,7 @@ class Drafts(Observable):
         self.ask()
 
     @staticmethod
-    def _signals(shot: ShotState) -> tuple[pyqtSignal, ...]:
+    def _signals(shot: ShotState) -> tuple[pyqtBoundSignal, ...]:
         return (
             shot.labels_changed,
             shot.instances_changed,

@@ -38,7 +38,7 @@ def right_tabs() -> tuple[Tab, ...]:
     """What stands on the right."""
     return (
         Tab(tr("Render"), tr("Maps into pictures"), "mapreel.ui.views.render_view", "RenderView"),
-        Tab(tr("Labels"), tr("Classes: colours, names, what becomes what"), "mapreel.ui.views.labels_view", "LabelsView"),
+        Tab(tr("Labels"), tr("Colours, names, what becomes what"), "mapreel.ui.views.labels_view", "LabelsView"),
         Tab(tr("Train"), tr("A model of your own shot"), "mapreel.ui.views.train_view", "TrainView"),
         Tab(tr("Archive"), tr("Shots into small files, and back"), "mapreel.ui.views.archive_view", "ArchiveView"),
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
@@ -94,7 +95,11 @@ def _choice(menu: QMenu, preferences: Preferences, name: str, choices: Iterable[
         action.setCheckable(True)
         group.addAction(action)
         action.triggered.connect(lambda _=False, value=value: setattr(preferences, name, value))
-        follow(preferences, name, lambda now, action=action, value=value: action.setChecked(now == value))
+        follow(preferences, name, partial(_mark, action, value))
+
+
+def _mark(action: QAction, value: str, now: str) -> None:
+    action.setChecked(now == value)
 
 
 def _check(menu: QMenu, preferences: Preferences, name: str, text: str) -> None:
