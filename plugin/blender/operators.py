@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import bpy
 
 from mapreel.core.contract.errors import MapreelError
-from mapreel.plugin.blender import api, classes, results
+from mapreel.plugin.blender import api, classes, results, scene_maps
 from mapreel.plugin.blender.properties import PATH, shot_of
 from mapreel.plugin.blender.session import SESSION
+from mapreel.plugin.blender.steps import StepOperator
 from mapreel.plugin.blender.versions import absolute, stored, whole
 from mapreel.plugin.shared.shot import decode_request
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from mapreel.core.contract.requests import Request
     from mapreel.plugin.shared.link import LinkedJob
 
@@ -244,7 +247,7 @@ class MAPREEL_OT_import_archive(_JobOperator):
             api.bring_in(take, context.scene, into=self.into)
 
 
-class MAPREEL_OT_write_maps(_Operator):
+class MAPREEL_OT_write_maps(StepOperator):
     """Write class, instance and motion maps of the scene's frame range, and take them as this shot's maps"""
 
     bl_idname = "mapreel.write_maps"
@@ -254,18 +257,19 @@ class MAPREEL_OT_write_maps(_Operator):
     }
 
     def act(self, context: Any) -> None:
-        """Frame after frame, with a bar at the pointer."""
-        manager = context.window_manager
-        manager.progress_begin(0, 1000)
-        try:
-            written = api.maps_from_scene(
-                context.scene,
-                self.folder,
-                report=lambda done, total: manager.progress_update(1000 * done // max(1, total)),
-            )
-        finally:
-            manager.progress_end()
-        settings = context.scene.mapreel
+        """The whole range at once."""
+        self._take_them(context.scene, api.maps_from_scene(context.scene, self.folder))
+
+    def steps(self, context: Any) -> Generator[tuple[float, str], None, None]:
+        """Frame after frame."""
+        scene, name = context.scene, context.scene.name
+        palette = classes.load_palette(scene.mapreel.palette)
+        frames = scene_maps.map_steps(scene, Path(whole(self.folder)), palette)
+        written = yield from scene_maps.told(frames, "maps of frame")
+        self._take_them(scene_maps.scene_called(name), written)
+
+    def _take_them(self, scene: Any, written: scene_maps.SceneMaps) -> None:
+        settings = scene.mapreel
         settings.labels = settings.instances = settings.motion = written.pattern
         per_frame = written.seconds / max(1, len(written.frames))
         SESSION.tell(f"{len(written.frames)} frames of maps, {per_frame:.2f} s each")

@@ -58,19 +58,25 @@ def _draw_classes(layout: Any, palette: str) -> None:
 
 
 def draw_state(layout: Any) -> None:
-    """The job that runs, and the last sentence."""
+    """The job that runs, or what Blender itself is busy with, and the last sentence."""
     job = SESSION.job
-    if job is not None and not job.is_over:
+    if SESSION.steps is not None:
+        _draw_bar(layout.box(), *SESSION.steps)
+    elif job is not None and not job.is_over:
         box = layout.box()
-        if hasattr(box, "progress"):
-            box.progress(factor=job.share, text=job.sentence)
-        else:
-            box.label(text=f"{job.share:.0%}  {job.sentence}")
+        _draw_bar(box, job.share, job.sentence)
         box.operator("mapreel.cancel", icon="CANCEL")
     elif SESSION.said:
         box = layout.box()
         for line in wrapped(SESSION.said):
             box.label(text=line)
+
+
+def _draw_bar(layout: Any, share: float, sentence: str) -> None:
+    if hasattr(layout, "progress"):
+        layout.progress(factor=share, text=sentence)
+    else:
+        layout.label(text=f"{share:.0%}  {sentence}")
 
 
 def wrapped(sentence: str, columns: int = 48) -> list[str]:

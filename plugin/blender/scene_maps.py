@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import bpy
 
@@ -24,9 +25,10 @@ from mapreel.plugin.blender import versions
 from mapreel.plugin.blender.classes import Palette, class_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 NAME = "maps."
+Result = TypeVar("Result")
 MAX_INDEX = 32767  # of an index pass
 SURFACES = {"MESH", "CURVE", "SURFACE", "META", "FONT", "VOLUME"}
 
@@ -209,6 +211,51 @@ def write_maps(
         raise
     describe(folder, scene, palette)
     return SceneMaps(str(folder), str(folder / f"{NAME}####.exr"), numbers, time.monotonic() - started)
+
+
+def map_steps(scene: Any, folder: Path, palette: Palette) -> Generator[tuple[int, int], None, SceneMaps]:
+    """The same frame after frame, for a window that stays alive: gives frames done and in all, SceneMaps in the end.
+
+    Between two frames the file is as the artist left it. Whoever closes this before its end loses the partial take.
+    Raises as `write_maps`.
+    """
+    check_scene(scene, palette)
+    name, started = scene.name, time.monotonic()
+    numbers = tuple(range(scene.frame_start, scene.frame_end + 1, scene.frame_step))
+    folder = claim_take(folder)
+    try:
+        for done, number in enumerate(numbers):
+            yield done, len(numbers)
+            scene = scene_called(name)  # found anew: an undo makes Blender's things invalid
+            with class_indices(scene, palette), quick_copy(scene, folder, number, number, 1) as copy:
+                render_range(copy, 1, None)
+        describe(folder, scene, palette)
+    except (GeneratorExit, MapreelError):
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return SceneMaps(str(folder), str(folder / f"{NAME}####.exr"), numbers, time.monotonic() - started)
+
+
+def told(steps: Generator[tuple[int, int], None, Result], what: str) -> Generator[tuple[float, str], None, Result]:
+    """Frames done and in all as a share and a sentence; gives what the steps give in the end."""
+    while True:
+        try:
+            done, total = next(steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        try:
+            yield done / total, f"{what} {done + 1} of {total}"
+        except GeneratorExit:
+            steps.close()
+            raise
+
+
+def scene_called(name: str) -> Any:
+    """A scene by name. Raises UsageError when it was taken out or has another name now."""
+    scene = bpy.data.scenes.get(name)
+    if scene is None:
+        raise UsageError(f"the scene {name} is not there any more", "start again in the scene that you want")
+    return scene
 
 
 def check_camera(scene: Any) -> None:

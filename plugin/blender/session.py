@@ -32,6 +32,7 @@ class Session:
     def __init__(self) -> None:
         self.link: Link | None = None
         self.job: LinkedJob | None = None  # the one that the panel shows
+        self.steps: tuple[float, str] | None = None  # how far Blender itself is with something, and what it is
         self.said = ""  # the last sentence for the artist
         self.drafted: int | None = None  # the frame that the draft shows
         self.looks: dict[tuple[str, str], MapLook] = {}  # what is known of maps, by path and palette
@@ -86,6 +87,11 @@ class Session:
     def tell(self, sentence: str) -> None:
         """Show a sentence in the panel."""
         self.said = sentence
+        redraw()
+
+    def show_steps(self, share: float, sentence: str) -> None:
+        """Show how far something is."""
+        self.steps = (share, sentence)
         redraw()
 
     def _draft_file(self) -> Path:

@@ -40,3 +40,28 @@ def test_maps_are_looked_at_before_a_render(blender, maps):
     assert said["whole"][:4] == said["first"][:4]
     assert said["told"].startswith("4 frames: 1-2,4-5; missing: 3; 128 x 64 pixels; ")
     assert "no labels chosen" in said["refused"]
+
+
+def layers(path: Path) -> np.ndarray:
+    """All channels of an EXR. [H, W, C] float32."""
+    return np.asarray(OpenImageIO.ImageBuf(str(path)).get_pixels(OpenImageIO.FLOAT))
+
+
+def test_maps_from_the_scene_leave_the_window_alive(blender, tmp_path):
+    said = blender("steps")
+    assert said["answers"] == ["RUNNING_MODAL", "RUNNING_MODAL", "PASS_THROUGH", "CANCELLED"]
+    assert said["shown"] == [pytest.approx(1 / 3), "maps of frame 2 of 3"]
+    assert said["partial"] == ["maps.0007.exr"]
+    assert said["between"]
+    assert said["after_esc"] == ["Maps from the scene: cancelled", None, False, ""]
+    assert said["answered"] == ["RUNNING_MODAL"] * 3 + ["FINISHED"]
+    assert said["said"].startswith("3 frames of maps, ")
+    assert said["labels"] == str(tmp_path / "whole" / "maps.####.exr")
+    names = sorted(path.name for path in (tmp_path / "whole").iterdir())
+    assert names == ["maps.0007.exr", "maps.0008.exr", "maps.0009.exr", "palette.json"]
+    for name in names[:3]:
+        assert np.array_equal(layers(tmp_path / "whole" / name), layers(Path(said["at_once"]) / name))
+    assert "the scene Scene is not there any more" in said["gone"]
+    assert not said["left"]
+    assert said["no_camera"] == ["CANCELLED", "the scene Scene has no camera; add one, and make it the scene's."]
+    assert said["kept"]
