@@ -133,7 +133,7 @@ class Renderer:
 
     def delivered(self, shot: Shot, index: int, picture: Picture) -> NDArray[np.uint8]:
         """The frame at `index`, made by the network; a reference frame stays as it is."""
-        return self._made(0, shot.maps(index), picture, given=_is_given(shot, index))[1]
+        return to_pixels(self._gone_over(shot, index, picture))
 
     def _edges(self, maps: FrameMaps) -> NDArray[np.bool_] | None:
         return instance_edges(maps.instances) if self.model.config.edges and maps.instances is not None else None
@@ -180,7 +180,7 @@ class Renderer:
         with worker_pool() as pool:
             try:
                 key, picture, memory = segment.start, *self._key(shot, segment.start, None)
-                yield RenderedFrame(numbers[key], self.delivered(shot, key, picture), True)
+                yield RenderedFrame(numbers[key], to_pixels(picture), True)
                 while key < last:
                     due = key_after(shot, key, last)
                     shot.read_ahead(range(due + 1, min(due + LONGEST_GAP, last) + 1), pool)
@@ -188,11 +188,10 @@ class Renderer:
                     before = len(finishing)
                     for work in start_in_betweens(shot, (key, picture), (due, following), _steps(shot, key, due), pool):
                         key += 1
-                        finishing.add(pool.submit(self._between, numbers[key], shot.maps(key), work))
+                        finishing.add(pool.submit(self._between, numbers[key], work))
                     key, picture = due, following
                     if key < segment.end:
-                        given = _is_given(shot, key)
-                        finishing.add(pool.submit(self._made, numbers[key], shot.maps(key), picture, given=given))
+                        finishing.add_done((numbers[key], to_pixels(picture), True))
                     yield from starmap(RenderedFrame, finishing.take(before))
             except MapreelError:
                 yield from starmap(
@@ -201,15 +200,20 @@ class Renderer:
                 raise
             yield from starmap(RenderedFrame, finishing.take(len(finishing)))
 
-    def _between(self, number: int, maps: FrameMaps, carried: Future[Carried]) -> Finished:
-        return number, self.finished(maps, carried.result()), False
-
-    def _made(self, number: int, maps: FrameMaps, picture: Picture, *, given: bool) -> Finished:
-        return number, to_pixels(picture) if given else self.finished(maps, Carried.of_key(picture)), True
+    def _between(self, number: int, carried: Future[Carried]) -> Finished:
+        return number, to_pixels(carried.result().picture), False
 
     def _key(self, shot: Shot, index: int, memory: Memory | None) -> tuple[Picture, Memory]:
+        """The key as frames are carried from it: gone over by the filler, which memory never is."""
         with leave_a_core(self.device):
-            return self.render_frame(shot, index, memory)
+            picture, memory = self.render_frame(shot, index, memory)
+            return self._gone_over(shot, index, picture), memory
+
+    def _gone_over(self, shot: Shot, index: int, picture: Picture) -> Picture:
+        if self._filling is None or _is_given(shot, index):
+            return picture
+        maps = shot.maps(index)
+        return self._filling(Carried.of_key(picture), maps.classes, self._edges(maps))
 
     def _draft(self, shot: Shot, segment: Segment) -> Iterator[RenderedFrame]:
         """Key frames as in fast quality, the others carried from the earlier key alone: no look-ahead."""
