@@ -26,7 +26,7 @@ from mapreel.core.contract.frames import FrameRange, find_sequence
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.progress import Progress
 from mapreel.core.contract.takes import claim_take, release_take
-from mapreel.plugin.blender import picture_file, results, scene_maps
+from mapreel.plugin.blender import picture_file, results, scene_maps, training
 from mapreel.plugin.blender.classes import load_palette
 from mapreel.plugin.blender.properties import shot_of
 from mapreel.plugin.blender.versions import absolute, whole
@@ -36,7 +36,7 @@ from mapreel.plugin.shared.map_look import MapLook
 from mapreel.plugin.shared.shot import decode_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from mapreel.core.contract.job_view import JobView
     from mapreel.core.contract.requests import Request
@@ -184,18 +184,44 @@ def beauty_frames(scene: Any, folder: str, every: int, *, report: Callable[[int,
     place = claim_take(Path(whole(folder)))
     release_take(place)
     numbers = list(range(scene.frame_start, scene.frame_end + 1, max(1, every)))
-    copy = scene.copy()
-    try:
-        settings = copy.render.image_settings
-        if hasattr(settings, "media_type"):
-            settings.media_type = "IMAGE"
-        settings.file_format, settings.color_mode, settings.color_depth = "PNG", "RGB", "8"
+    with training.beauty_copy(scene, place) as copy:
         copy.frame_step = max(1, every)
-        copy.render.filepath = str(place / "beauty.####")
         scene_maps.render_range(copy, len(numbers), report)
-    finally:
-        bpy.data.scenes.remove(copy)
     return Take(str(place), {"frames": numbers})
+
+
+def train_on_shot(
+    scene: Any | None = None,
+    folder: str = "//mapreel/training",
+    *,
+    every: int = 10,
+    steps: int = 2000,
+    report: Callable[[float, str], None] | None = None,
+) -> training.Trained:
+    """Render every n-th frame as the scene is, train on them, render the whole range with the model. See `Trained`.
+
+    The scene's settings then name the model and the take. report: called with how much of a part is done, 0 to 1, and
+    a sentence. Raises like `render`, and UsageError for too few frames or labels that lack some.
+    """
+    scene = scene or bpy.context.scene
+    say = report or (lambda _share, _sentence: None)
+
+    def run(request: Request) -> Generator[tuple[float, str], None, Any]:
+        def told(now: Progress) -> None:
+            say(now.done / max(1, now.total or 1), f"{request.kind}: {now.done} of {now.total}")
+
+        yield 0.0, request.kind
+        take = _wait(request, told)
+        return take.path, take.facts
+
+    made: list[training.Trained] = []
+
+    def work() -> Iterator[tuple[float, str]]:
+        made.append((yield from training.train_steps(scene, Path(whole(folder)), every, steps, run)))
+
+    for share, sentence in work():
+        say(share, sentence)
+    return made[0]
 
 
 __all__ = [
@@ -208,6 +234,7 @@ __all__ = [
     "draft",
     "maps_from_scene",
     "render",
+    "train_on_shot",
     "unarchive",
     "worker_python",
 ]

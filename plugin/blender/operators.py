@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
-from mapreel.core.contract.errors import MapreelError
-from mapreel.plugin.blender import api, classes, results, scene_maps
+from mapreel.core.contract.errors import CancelledError, MapreelError
+from mapreel.plugin.blender import api, classes, results, scene_maps, training
 from mapreel.plugin.blender.properties import PATH, shot_of
 from mapreel.plugin.blender.session import SESSION
 from mapreel.plugin.blender.steps import StepOperator
@@ -275,6 +275,44 @@ class MAPREEL_OT_write_maps(StepOperator):
         SESSION.tell(f"{len(written.frames)} frames of maps, {per_frame:.2f} s each")
 
 
+class MAPREEL_OT_train(StepOperator):
+    """Render every nth frame as the scene is, train a model on them, then render the whole range with that model"""
+
+    bl_idname = "mapreel.train"
+    bl_label = "Train on this shot"
+
+    def act(self, context: Any) -> None:
+        """All of it at once."""
+        settings = context.scene.mapreel
+        every, steps = settings.train_every, settings.train_steps
+        self._show(context.scene, api.train_on_shot(context.scene, settings.train_folder, every=every, steps=steps))
+
+    def steps(self, context: Any) -> Generator[tuple[float, str], None, None]:
+        """Frame after frame; the jobs go on in the service meanwhile."""
+        name, settings = context.scene.name, context.scene.mapreel
+        folder, every, count = whole(settings.train_folder), settings.train_every, settings.train_steps
+        made = yield from training.train_steps(context.scene, Path(folder), every, count, self._run)
+        self._show(scene_maps.scene_called(name), made)
+
+    def _run(self, request: Request) -> Generator[tuple[float, str], None, tuple[str, dict[str, Any]]]:
+        link = SESSION.connected()
+        job = SESSION.job = link.submit(request)
+        try:
+            while not job.is_over:
+                yield job.share, job.sentence
+        except GeneratorExit:
+            link.cancel(job)
+            raise
+        if job.state != "finished":
+            raise CancelledError(job.error or f"the {job.kind} is {job.state}", "the true frames stay where they are")
+        return job.take, job.result
+
+    def _show(self, scene: Any, made: training.Trained) -> None:
+        results.bring_into_node(scene, Path(made.take))
+        SESSION.trained = made.sentence
+        SESSION.tell(made.sentence)
+
+
 class MAPREEL_OT_assign_class(_Operator):
     """Give materials or objects whose names match a pattern a class of the palette"""
 
@@ -349,6 +387,7 @@ OPERATORS = (
     MAPREEL_OT_write_maps,
     MAPREEL_OT_assign_class,
     MAPREEL_OT_guess_classes,
+    MAPREEL_OT_train,
     MAPREEL_OT_check_maps,
     MAPREEL_OT_open_panel,
 )

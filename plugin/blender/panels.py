@@ -142,6 +142,24 @@ class _Maps(_Part):
         self.layout.operator("mapreel.write_maps", icon="RENDERLAYERS")
 
 
+class _Training(_Part):
+    """A model of this shot, and what it cost."""
+
+    bl_label = "Train on this shot"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        """How much, one button, the numbers."""
+        settings = context.scene.mapreel
+        self.layout.prop(settings, "train_folder")
+        row = self.layout.row(align=True)
+        row.prop(settings, "train_every")
+        row.prop(settings, "train_steps")
+        self.layout.operator("mapreel.train", icon="RENDER_ANIMATION")
+        for line in wrapped(SESSION.trained) if SESSION.trained else ():
+            self.layout.label(text=line)
+
+
 class _Archive(_Part):
     """Neural archives."""
 
@@ -174,7 +192,10 @@ def _everywhere() -> tuple[Any, ...]:
     found = []
     for place, where in places.items():
         shot = _placed(_Shot, place, **where)
-        found += [shot, *(_placed(part, place, **where, bl_parent_id=shot.bl_idname) for part in (_Maps, _Archive))]
+        found += [
+            shot,
+            *(_placed(part, place, **where, bl_parent_id=shot.bl_idname) for part in (_Maps, _Training, _Archive)),
+        ]
     return tuple(found)
 
 

@@ -66,6 +66,17 @@ class ShotSettings(bpy.types.PropertyGroup):
         ),
         "psnr": bpy.props.FloatProperty(name="Quality, dB", default=34.0, min=20.0, max=60.0),
         "palette": bpy.props.StringProperty(name="Palette", default="street", description="Classes to assign"),
+        "train_folder": bpy.props.StringProperty(
+            name="Folder",
+            subtype="DIR_PATH",
+            options=PATH,
+            default="//mapreel/training",
+            description="True frames, the training and its model; every training is a new folder",
+        ),
+        "train_every": bpy.props.IntProperty(
+            name="Every nth", default=10, min=1, description="Which frames are rendered as the scene is"
+        ),
+        "train_steps": bpy.props.IntProperty(name="Steps", default=2000, min=1, description="Of the training"),
     }
 
 

@@ -33,6 +33,7 @@ class Session:
         self.link: Link | None = None
         self.job: LinkedJob | None = None  # the one that the panel shows
         self.steps: tuple[float, str] | None = None  # how far Blender itself is with something, and what it is
+        self.trained = ""  # the numbers of the last training on a shot
         self.said = ""  # the last sentence for the artist
         self.drafted: int | None = None  # the frame that the draft shows
         self.looks: dict[tuple[str, str], MapLook] = {}  # what is known of maps, by path and palette

@@ -59,6 +59,13 @@ def set_multilayer_exr(settings: Any) -> None:
         settings.use_exr_interleave = True
 
 
+def set_png(settings: Any) -> None:
+    """Write 8-bit RGB PNG."""
+    if hasattr(settings, "media_type"):
+        settings.media_type = "IMAGE"
+    settings.file_format, settings.color_mode, settings.color_depth = "PNG", "RGB", "8"
+
+
 def absolute(path: str) -> str:
     """A path as the service needs it: without `//`; empty for what is relative to a file that was never saved."""
     if not path or (path.startswith("//") and not bpy.data.filepath):
