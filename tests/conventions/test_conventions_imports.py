@@ -38,7 +38,7 @@ class Rule:
     never: frozenset[str] = frozenset()
 
 
-PIXELS = frozenset({"numpy", "cv2", "OpenImageIO", "av"})
+PIXELS = frozenset({"numpy", "cv2", "OpenImageIO", "av", "isal"})
 HEAVY = PIXELS | {"torch", "safetensors", "constriction"}
 WEB = frozenset({"starlette", "uvicorn", "typer", "PyQt6"})  # rich is not here: structlog loads it by itself
 QUALITY = ("core.quality", "core.quality_kid", "core.quality_video")
