@@ -67,7 +67,7 @@ class ArchiveWindow:
             for other in [other for other in self._open if other[0] == path]:
                 self._open.pop(other)[0].close()
             archive = Archive(path, self._device)
-            self._open[key] = (archive, _delivery(archive.header.pictures))
+            self._open[key] = (archive, screen_delivery(archive.header.pictures))
         self._open.move_to_end(key)
         while len(self._open) > KEPT_ARCHIVES:
             self._open.popitem(last=False)[1][0].close()
@@ -82,7 +82,7 @@ def _stamp(path: Path) -> Stamp | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _delivery(form: PictureFormat) -> Delivery:
+def screen_delivery(form: PictureFormat) -> Delivery:
     """From the colours of an archive to the screen's: as its files would be decoded, and named spaces to sRGB."""
     half = form.samples is SampleFormat.HALF
     source = LINEAR if half and form.colour_space == SRGB else form.colour_space

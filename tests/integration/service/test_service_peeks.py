@@ -28,7 +28,8 @@ from mapreel.core.contract.progress import SilentContext
 from mapreel.core.contract.requests import DecodeFormat, DecodeRequest, PeekRequest
 from mapreel.core.media.images import read_color
 from mapreel.core.nirvana.decoding import run_decode
-from mapreel.core.nirvana.peek import KEPT_ARCHIVES, ArchiveWindow
+from mapreel.core.nirvana.peek import KEPT_ARCHIVES, ArchiveWindow, screen_delivery, screen_pixels
+from mapreel.core.nirvana.samples import PictureFormat, SampleFormat
 from mapreel.core.service.interactive import WaitingRoom
 
 GOLDEN = Path(__file__).parents[1] / "nirvana_golden"
@@ -117,6 +118,18 @@ def test_an_archive_that_is_written_anew_is_opened_anew(client, tmp_path):
     shutil.copy(golden("reel_v2"), tmp_path / "new.nirv")
     (tmp_path / "new.nirv").replace(path)
     assert client.peek(PeekRequest(archive=str(path))).facts["archive"]["profile"] == "reel"
+
+
+@pytest.mark.parametrize("space", ["srgb", "lin_rec709"])
+def test_light_becomes_srgb_and_alpha_lies_over_black(space):
+    whole = PictureFormat(alpha=True)
+    samples = np.array([[[200, 100, 50, 255], [200, 100, 50, 0], [200, 100, 50, 128]]], np.uint8)
+    assert screen_pixels(samples, whole, screen_delivery(whole)).tolist() == [
+        [[200, 100, 50], [0, 0, 0], [100, 50, 25]]
+    ]
+    light = PictureFormat(samples=SampleFormat.HALF, colour_space=space)
+    values = np.array([[[0.0, 0.2159, 1.0], [8.0, -1.0, 0.0031]]], np.float16)
+    assert screen_pixels(values, light, screen_delivery(light)).tolist() == [[[0, 128, 255], [255, 0, 10]]]
 
 
 def test_two_archives_stay_open_and_no_more():
