@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 import bpy
-
 from street_parts.stage import LAST_KEY, SPEED
 
 KEY_STEP = 8

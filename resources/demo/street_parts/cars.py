@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import bmesh
-
 from street_parts.stage import CROSSINGS, END, ROAD, SPEED, Mesh, Stage, move_along
 
 ORDER = ("sedan", "hatch", "suv", "sedan", "hatch", "suv", "van", "hatch", "sedan", "suv")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from street_parts.materials import Materials
 from street_parts.stage import Mesh
 

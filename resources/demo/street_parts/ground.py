@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from street_parts.stage import CROSSINGS, END, ROAD, START, WALK, Mesh, Stage
 
 

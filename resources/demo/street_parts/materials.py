@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import bpy
-
 from street_parts import ground_surfaces as ground
 from street_parts import surfaces
 from street_parts.shading import Shading

@@ -10,7 +10,6 @@ from typing import Any
 import bpy
 import numpy as np
 from numpy.typing import NDArray
-
 from street_parts.options import Options
 from street_parts.picture_files import read_exr_floats
 

@@ -7,7 +7,6 @@ import random
 from typing import Any
 
 import bpy
-
 from street_parts.buildings import place_buildings
 from street_parts.camera import place_camera
 from street_parts.cars import place_cars

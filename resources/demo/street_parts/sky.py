@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 import bpy
-
 from street_parts.shading import Shading
 
 SUN_HEIGHT_DEG, SUN_TURN_DEG = 42.0, 215.0

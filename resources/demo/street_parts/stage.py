@@ -12,7 +12,6 @@ from typing import Any
 import bpy
 import numpy as np
 from mathutils import Vector
-
 from street_parts.materials import Materials
 
 ROAD = 5.6  # half its width

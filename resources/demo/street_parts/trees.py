@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from mathutils import Vector
-
 from street_parts.stage import END, ROAD, START, WALK, Mesh, Stage
 
 FULL_TURN = 6.28
