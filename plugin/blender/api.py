@@ -89,7 +89,7 @@ def _wait(request: Request, report: Callable[[Progress], None] | None) -> Take:
 def _changed(shot: Shot, changes: dict[str, Any]) -> Shot:
     """Another shot; its paths may begin with `//`. Raises UsageError."""
     paths = ("labels", "instances", "motion", "out", "take")
-    led = {name: whole(value) if name in paths else value for name, value in changes.items()}
+    led: dict[str, Any] = {name: whole(value) if name in paths else value for name, value in changes.items()}
     return dataclasses.replace(shot, **led)
 
 

@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 
 from mapreel.core.contract.errors import DamagedModelError, MissingModelError, ModelError, PickleRefusedError
+from mapreel.core.media import modelfacts
 from mapreel.core.vid2vid import checkpoint, models
 from mapreel.core.vid2vid.checkpoint import load_model, save_model
 from mapreel.core.vid2vid.config import GeneratorConfig, config_from_dict
@@ -90,7 +91,7 @@ def test_a_model_comes_back_as_it_was_saved(good, tmp_path):
 
 def test_a_folder_a_file_and_a_name_mean_the_same(good, tmp_path, monkeypatch):
     path = put(tmp_path, good[0])
-    monkeypatch.setattr(models, "shipped_models", lambda: {"street": tmp_path})
+    monkeypatch.setattr(modelfacts, "shipped_models", lambda: {"street": tmp_path})
     assert [str(find_model(name)) for name in (path, str(tmp_path), "street")] == [path] * 3
 
 
@@ -384,12 +385,12 @@ def test_a_pickle_under_another_name_is_no_model(tmp_path):
 
 
 def test_an_unknown_name_says_which_there_are(tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "shipped_models", lambda: {"street": tmp_path, "face": tmp_path})
+    monkeypatch.setattr(modelfacts, "shipped_models", lambda: {"street": tmp_path, "face": tmp_path})
     with pytest.raises(MissingModelError) as caught:
         find_model("steet")
     assert "steet" in str(caught.value)
     assert "street, face" in str(caught.value)
-    monkeypatch.setattr(models, "shipped_models", dict)
+    monkeypatch.setattr(modelfacts, "shipped_models", dict)
     with pytest.raises(MissingModelError, match=r"holds model\.safetensors\.$"):
         find_model(str(tmp_path))  # a folder without a model in it
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from PyQt6 import sip
 from PyQt6.QtGui import QKeySequence
 from PyQt6.QtWidgets import (
     QAbstractButton,
@@ -33,15 +34,25 @@ def follow(state: Observable, name: str, show: Callable[[Any], None]) -> None:
     show(getattr(state, name))
 
 
+def _while_there(widget: QWidget, show: Callable[[Any], object]) -> Callable[[Any], None]:
+    """`show`, but not for a widget that Qt has taken down: only methods of widgets end with them by themselves."""
+
+    def shown(value: Any) -> None:
+        if not sip.isdeleted(widget):
+            show(value)
+
+    return shown
+
+
 def bind_text(state: Observable, name: str, field: QLineEdit) -> None:
     """A line of text; taken over when the field is left or Enter is pressed."""
-    follow(state, name, lambda value: field.setText(value) if field.text() != value else None)
+    follow(state, name, _while_there(field, lambda value: field.setText(value) if field.text() != value else None))
     field.editingFinished.connect(lambda: setattr(state, name, field.text()))
 
 
 def bind_number(state: Observable, name: str, field: QSpinBox | QDoubleSpinBox) -> None:
     """A number."""
-    follow(state, name, lambda value: field.setValue(value) if field.value() != value else None)
+    follow(state, name, _while_there(field, lambda value: field.setValue(value) if field.value() != value else None))
     field.valueChanged.connect(lambda value: setattr(state, name, value))
 
 
@@ -60,7 +71,7 @@ def bind_choice(state: Observable, name: str, field: QComboBox, choices: Iterabl
         places = [place for place in range(field.count()) if field.itemData(place) == value]
         field.setCurrentIndex(places[0] if places else -1)
 
-    follow(state, name, show)
+    follow(state, name, _while_there(field, show))
     field.activated.connect(lambda place: setattr(state, name, field.itemData(place)))
 
 

@@ -145,5 +145,5 @@ class Folded(QWidget):
 def follow_all(state: Observable, names: tuple[str, ...], show: Callable[[], Any]) -> None:
     """Show something that hangs on several properties, now and whenever one changes."""
     for name in names:
-        getattr(state, f"{name}_changed").connect(lambda _: show())
+        getattr(state, f"{name}_changed").connect(show)  # a method of a widget: the tie ends with it
     show()
