@@ -248,6 +248,7 @@ class Link:
                 for command in (command for command in commands if command.number > after):
                     after = command.number
                     self._post(functools.partial(self._obey, command))
+            client.tell_as_host(session, None)  # it leaves: nobody shall list it for half a minute more
         return after
 
     def _obey(self, command: HostCommand) -> None:

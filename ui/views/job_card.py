@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QSize, Qt
-from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout
+from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from mapreel.core.contract.jobs import JobState
 from mapreel.ui.state.job_texts import state_label, time_left
@@ -27,7 +27,52 @@ if TYPE_CHECKING:
 _SIGN_PX = 16
 
 
-class JobCard(QFrame):
+class JobFace(QFrame):
+    """How a job goes, on a card: its sign, name, buttons, bar, and a line of words. Hidden while there is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self._sign, self.title, self.told = QLabel(), QLabel(), faded()
+        self.title.setTextFormat(Qt.TextFormat.PlainText)
+        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.told.setTextFormat(Qt.TextFormat.PlainText)
+        self.told.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(6)
+
+    def lay_out(self, *buttons: QWidget) -> None:
+        """The buttons stand at the right of the name."""
+        top = QHBoxLayout()
+        top.setSpacing(2)
+        top.addWidget(self._sign)
+        top.addSpacing(4)
+        top.addWidget(self.title, 1)
+        for button in buttons:
+            top.addWidget(button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 4, 4, 6)
+        column.setSpacing(3)
+        column.addLayout(top)
+        column.addWidget(self.bar)
+        column.addWidget(self.told)
+
+    def show_job(self, view: JobView, unnamed: str, words: str) -> None:
+        """unnamed: what a job without a take is called."""
+        self.title.setText(Path(view.take).name if view.take else unnamed)
+        self.title.setToolTip(view.take or "")
+        self._sign.setPixmap(state_icon(view.state).pixmap(QSize(_SIGN_PX, _SIGN_PX)))
+        self._sign.setToolTip(state_label(view.state))
+        done = view.progress
+        begun = done is not None and done.total > 0
+        self.bar.setVisible(not view.state.is_over)
+        self.bar.setRange(0, done.total if begun and done is not None else 0)
+        self.bar.setValue(done.done if done is not None else 0)
+        self.told.setText(words)
+
+
+class JobCard(JobFace):
     """title: what the job is called; it may give the end of a job in words (`told`)."""
 
     def __init__(
@@ -42,16 +87,7 @@ class JobCard(QFrame):
         pausable: bool = False,
     ) -> None:
         super().__init__()
-        self.setObjectName("card")
         self._studio, self._watch, self._title, self._told, self._look = studio, watch, title, told, look
-        self._sign, self.title, self.told = QLabel(), QLabel(), faded()
-        self.title.setTextFormat(Qt.TextFormat.PlainText)
-        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.told.setTextFormat(Qt.TextFormat.PlainText)
-        self.told.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setMaximumHeight(6)
         describe(self.bar, tr("Progress of {what}", what=title))
         self._pausable = pausable
         self.pause_button = tool("pause", tr("Pause; what is done is kept"), lambda: watch.step(Step.PAUSE))
@@ -61,40 +97,15 @@ class JobCard(QFrame):
         self.look_button = tool("look", look_says or tr("Look at it"), self._open)
         self.log_button = tool("log", tr("What happened: attempts, errors, details"), self._log)
         self.close_button = tool("close", tr("Put this away"), watch.put_away)
-        self._lay_out()
-        follow(watch, "view", self._show)
-
-    def _lay_out(self) -> None:
-        top = QHBoxLayout()
-        top.setSpacing(2)
-        top.addWidget(self._sign)
-        top.addSpacing(4)
-        top.addWidget(self.title, 1)
         buttons = (self.look_button, self.pause_button, self.resume_button, self.retry_button)
-        for button in (*buttons, self.log_button, self.cancel_button, self.close_button):
-            top.addWidget(button)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(8, 4, 4, 6)
-        column.setSpacing(3)
-        column.addLayout(top)
-        column.addWidget(self.bar)
-        column.addWidget(self.told)
+        self.lay_out(*buttons, self.log_button, self.cancel_button, self.close_button)
+        follow(watch, "view", self._show)
 
     def _show(self, view: JobView | None) -> None:
         self.setVisible(view is not None)
         if view is None:
             return
-        name = Path(view.take).name if view.take else self._title
-        self.title.setText(name)
-        self.title.setToolTip(view.take or "")
-        self._sign.setPixmap(state_icon(view.state).pixmap(QSize(_SIGN_PX, _SIGN_PX)))
-        self._sign.setToolTip(state_label(view.state))
-        done = view.progress
-        self.bar.setVisible(not view.state.is_over)
-        begun = done is not None and done.total > 0
-        self.bar.setRange(0, done.total if begun and done is not None else 0)
-        self.bar.setValue(done.done if done is not None else 0)
-        self.told.setText(self._words(view))
+        self.show_job(view, self._title, self._words(view))
         self._show_steps(view)
 
     def _show_steps(self, view: JobView) -> None:

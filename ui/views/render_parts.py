@@ -10,14 +10,11 @@ from PyQt6.QtCore import QSize, Qt
 from PyQt6.QtWidgets import (
     QApplication,
     QFileDialog,
-    QFrame,
     QHBoxLayout,
     QInputDialog,
     QLabel,
     QListWidget,
     QListWidgetItem,
-    QProgressBar,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -28,7 +25,7 @@ from mapreel.ui.state.messages import sentence
 from mapreel.ui.text import tr, trn
 from mapreel.ui.views.binding import allow, describe, faded, follow, tool
 from mapreel.ui.views.icons import icon
-from mapreel.ui.views.job_delegate import state_icon
+from mapreel.ui.views.job_card import JobFace
 from mapreel.ui.views.job_log import JobLog
 from mapreel.ui.views.theme import sign_color
 
@@ -170,38 +167,18 @@ class References(QWidget):
         allow(self.remove_button, none or ("" if self.list.currentItem() else tr("No picture is chosen.")))
 
 
-class RenderProgress(QFrame):
+class RenderProgress(JobFace):
     """How the last render goes: bar, frames, time left; how it ended."""
 
     def __init__(self, studio: Studio) -> None:
         super().__init__()
         self._studio, self._form = studio, studio.render_form
-        self.setObjectName("card")
-        self._sign, self.title, self.told = QLabel(), QLabel(), modest(faded())
-        self.title.setTextFormat(Qt.TextFormat.PlainText)
-        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.told.setTextFormat(Qt.TextFormat.PlainText)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setMaximumHeight(6)
+        modest(self.told)
         self.cancel_button = tool("stop", tr("Cancel; finished frames are kept"), self._form.cancel)
         self.look_button = tool("look", tr("Look at the take"), self._look)
         self.log_button = tool("log", tr("What happened: attempts, errors, details"), self._log)
         self.close_button = tool("close", tr("Put this away"), self._form.put_away)
-        buttons = (self.look_button, self.log_button, self.cancel_button, self.close_button)
-        top = QHBoxLayout()
-        top.setSpacing(2)
-        top.addWidget(self._sign)
-        top.addSpacing(4)
-        top.addWidget(self.title, 1)
-        for button in buttons:
-            top.addWidget(button)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(8, 4, 4, 6)
-        column.setSpacing(3)
-        column.addLayout(top)
-        column.addWidget(self.bar)
-        column.addWidget(self.told)
+        self.lay_out(self.look_button, self.log_button, self.cancel_button, self.close_button)
         describe(self.bar, tr("Progress of the render"))
         follow(self._form, "job", self._show)
 
@@ -209,17 +186,7 @@ class RenderProgress(QFrame):
         self.setVisible(view is not None)
         if view is None:
             return
-        name = Path(view.take).name if view.take else view.id
-        self.title.setText(name)
-        self.title.setToolTip(view.take or "")
-        self._sign.setPixmap(state_icon(view.state).pixmap(QSize(_SIGN_PX, _SIGN_PX)))
-        self._sign.setToolTip(state_label(view.state))
-        done = view.progress
-        self.bar.setVisible(not view.state.is_over)
-        begun = done is not None and done.total > 0
-        self.bar.setRange(0, done.total if begun and done is not None else 0)
-        self.bar.setValue(done.done if done is not None else 0)
-        self.told.setText(told_of(view))
+        self.show_job(view, view.id, told_of(view))
         self.cancel_button.setVisible(not view.state.is_over)
         self.close_button.setVisible(view.state.is_over)
         self.look_button.setVisible(view.state is JobState.FINISHED)

@@ -74,6 +74,17 @@ def test_a_host_comes_back_after_the_service_was_killed(house):
         link.close()
 
 
+def test_a_host_that_closes_is_listed_no_longer(house):
+    link = Link(state=str(house.folder.root))
+    with house.client() as panel:
+        try:
+            link.open_session(FACTS, lambda _: None)
+            wait_for(panel.hosts, link)
+        finally:
+            link.close()
+        wait_for(lambda: not panel.hosts(), patience_s=GONE_AFTER_S / 2)
+
+
 @pytest.mark.parametrize(
     "body",
     [
