@@ -14,10 +14,11 @@ from mapreel.core.commands.prepare import prepare, score
 from mapreel.core.commands.train_filler import filler
 from mapreel.core.commands.train_networks import student, teacher
 from mapreel.core.commands.train_queue import queue
+from mapreel.core.commands.train_ranges import ranges
 from mapreel.core.contract.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Train a model on your own shots.")
-for command in (prepare, score, student, teacher, filler, queue):
+for command in (prepare, score, student, teacher, filler, ranges, queue):
     app.command()(command)
 
 PACE_STEPS = 200  # the time of a step is the mean of so many

@@ -24,11 +24,14 @@ from mapreel.core.vid2vid.inputs import ClassTable
 from mapreel.core.vid2vid.looks import SAMPLES, Looks
 from mapreel.core.vid2vid.models import COMPOSITE, UNET, find_model
 from mapreel.core.vid2vid.network import Generator
+from mapreel.core.vid2vid.quantised import BlockRange, as_header, ranges_from
 
 T = TypeVar("T")
 LARGEST_MODEL_BYTES = 4 << 30
 FILLER = "fill."
 """What the names of a filler's tensors begin with."""
+RANGES = "ranges"
+"""Where a header keeps the ranges of the generator's blocks."""
 _LOOKS = ("looks.mean", "looks.samples", "looks.counts")
 
 
@@ -44,6 +47,8 @@ class Model:
     sha256: str
     """Of the file the weights were read from."""
     filler: Filler | None = None
+    ranges: dict[str, BlockRange] | None = None
+    """What its blocks read on training frames, None where nobody measured it."""
 
     @property
     def config(self) -> GeneratorConfig:
@@ -97,6 +102,12 @@ class ModelFile:
         unknown = sorted(k for k in self.tensors if not k.startswith(("net.", FILLER)) and k not in _LOOKS)
         if unknown:
             raise _damaged(self.path, f"it holds tensors nobody asked for ({', '.join(unknown[:3])})")
+
+    def ranges(self, generator: Generator) -> dict[str, BlockRange] | None:
+        """What the blocks of its generator read, None for a model that does not say. Raises DamagedModelError."""
+        if RANGES not in self.header:
+            return None
+        return ranges_from(_json(self.header, RANGES, dict, self.path), generator, file=str(self.path))
 
     def filler(self, classes: int) -> Filler | None:
         """Its filler, None for a model without one. Raises DamagedModelError."""
@@ -153,14 +164,25 @@ def load_model(name: str) -> Model:
         generator = Generator(config)
     file.load_into(generator)
     looks, table, filler = file.looks(config.classes), file.classes(config.classes), file.filler(config.classes)
-    return Model(file.name, generator.eval(), table, looks, file.header.get("licence", ""), file.sha256, filler)
+    licence, ranges = file.header.get("licence", ""), file.ranges(generator)
+    return Model(file.name, generator.eval(), table, looks, licence, file.sha256, filler, ranges)
 
 
 def save_model(
-    path: Path, *, name: str, generator: Generator, table: ClassTable, looks: Looks, licence: str, story: dict[str, str]
+    path: Path,
+    *,
+    name: str,
+    generator: Generator,
+    table: ClassTable,
+    looks: Looks,
+    licence: str,
+    story: dict[str, str],
+    ranges: dict[str, BlockRange] | None = None,
 ) -> None:
     """Write a model, weights in half precision. `story` (data, command, steps …) goes into the header as it is."""
     story = {**story, "name": name, "licence": licence}
+    if ranges is not None:
+        story[RANGES] = json.dumps(as_header(ranges))
     write_model(path, UNET, generator, asdict(generator.config), table, looks, story)
 
 

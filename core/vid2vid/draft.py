@@ -3,8 +3,8 @@
 
 No frame waits for a later one. A frame near a key frame that was drawn before is carried from it; any other is made by
 the network, on the memory of an earlier key frame within a few frames, else afresh. What was drawn is drawn no second
-time until its maps change on disk. A quick draft is made by the network at half resolution (a quarter of the work) and
-laid into the outlines of the maps; a fine one of the same frame takes its place.
+time until its maps change on disk. A quick draft is carried without the filler, or made by the network at half
+resolution (a quarter of the work) and laid into the outlines of the maps; a fine one of the same frame takes its place.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ class View:
                 carried = self._carried(shot, index, key)
                 if carried is not None:
                     number = shot.timeline.numbers[key]
-                    pixels = self._renderer.finished(shot.maps(index), carried)
-                    return Drawn(carried.picture, pixels, False, number, self._pictures[number].quick)
+                    pixels = to_pixels(carried.picture) if quick else self._renderer.finished(shot.maps(index), carried)
+                    return Drawn(carried.picture, pixels, False, number, quick or self._pictures[number].quick)
         self._watch(shot, index, index)
         small = _halved(shot) if quick and shot.references is None and shot.maps(index).drawing is None else None
         if small is not None:

@@ -67,7 +67,7 @@ class Renderer:
     def __init__(self, model: Model, device: torch.device) -> None:
         self.model, self.device = model, device
         generator = model.generator.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        self._generator = PreparedGenerator(generator) if can_prepare(generator, device) else generator
+        self._generator = PreparedGenerator(generator, model.ranges) if can_prepare(generator, device) else generator
         self.windows = Windows(self._generator, model.config.stride_px)
         self._filling = Filling(model.filler, device) if model.filler is not None else None
 

@@ -24,6 +24,7 @@ from mapreel.core.vid2vid.inputs import ClassTable, tensor_to_picture
 from mapreel.core.vid2vid.losses import Verdicts, carried, grid_print, in_between, steadiness
 from mapreel.core.vid2vid.network import Generator
 from mapreel.core.vid2vid.precision import fast_precision
+from mapreel.core.vid2vid.ranges import measure_ranges
 from mapreel.core.vid2vid.ranks import Ranks
 from mapreel.core.vid2vid.samples import write_samples
 from mapreel.core.vid2vid.streams import CropStream, StreamSample, changed
@@ -284,7 +285,8 @@ class Trainer(TrainingRun[TrainingPlan, Generator]):
         return {"generator": self.generator, "averaged": self.averaged, **self.critics}
 
     def _write_model(self, path: Path, **facts: Any) -> None:
-        save_model(path, generator=self.averaged, **facts)
+        ranges = measure_ranges(self.averaged, self.config, self.shots, self.device)
+        save_model(path, generator=self.averaged, ranges=ranges, **facts)
 
 
 def _to(module: M, device: torch.device) -> M:

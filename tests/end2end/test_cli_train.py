@@ -8,6 +8,7 @@ import pytest
 from mapreel.core.media.images import read_color, write_png
 from mapreel.core.media.labels import read_label_map
 from mapreel.core.media.palettes import colorize, load_palette
+from mapreel.core.vid2vid.checkpoint import load_model
 
 
 @pytest.fixture
@@ -36,6 +37,25 @@ def test_train_stop_resume_render(mapreel, training_shot, tmp_path):
     render = mapreel("render", training_shot / "label", "--model", out / "model", "--out", tmp_path / "take", "--local")
     assert render.code == 0, render.stderr
     assert len(list((tmp_path / "take").glob("*.png"))) == 6
+    measure = (
+        "train",
+        "ranges",
+        "--data",
+        training_shot,
+        "--model",
+        out / "model",
+        "--out",
+        tmp_path / "eighth",
+        "--json",
+    )
+    measured = mapreel(*measure)
+    assert measured.code == 0, measured.stderr
+    found, known = (
+        load_model(str(path)).ranges for path in (tmp_path / "eighth", out / "model")
+    )  # training measures them at its end
+    assert found is not None
+    assert found.keys() == known.keys()
+    assert mapreel(*measure).code == 1  # nothing is overwritten
 
 
 def test_bad_data(mapreel, shot, tmp_path):
