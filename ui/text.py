@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the panel says, in the language of whoever sits before it: English in the sources, catalogues beside them.
 
-A catalogue is a folder `resources/locale/LANGUAGE` of JSON files, English text to translated text. The pseudo language
-`xx` is made of the English one: longer, with accents, in brackets, to see what is cut and what nobody marked.
+A catalogue is a folder `resources/locale/LANGUAGE` of JSON files, English text to translated text; those called core_*
+hold the sentences that the core says. The pseudo language `xx` is made of the English one: longer, with accents, in
+brackets, to see what is cut and what nobody marked.
 """
 
 from __future__ import annotations
@@ -11,11 +12,19 @@ import json
 import re
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 
+from mapreel.ui.retelling import Retelling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 LOCALES = Path(__file__).resolve().parents[1] / "resources" / "locale"
 CONTEXT = "mapreel"
+CORE = "mapreel core"
+_OF_CORE = "core_"
 PSEUDO = "xx"
 _LONGER, _WORD = 0.4, 8
 _ACCENTS = str.maketrans("AEIOUaeiouncsy", "ÅÉÎÖÛåéîöûñçšý")
@@ -33,15 +42,33 @@ def trn(one: str, many: str, count: int, **values: object) -> str:
     return tr(one if count == 1 else many, count=count, **values)
 
 
+def retold(sentence: str) -> str:
+    """A sentence of the core (an error, a finding, how an attempt ended) in the language of the panel."""
+    return QCoreApplication.translate(CORE, sentence)
+
+
 def languages() -> tuple[str, ...]:
     """The languages that the panel speaks, English first."""
     return ("en", *sorted(folder.name for folder in LOCALES.iterdir() if folder.is_dir()))
 
 
 def catalogue(language: str) -> dict[str, str]:
-    """Every text of a language: English to translated. Empty for English."""
+    """Every text of the panel in a language: English to translated. Empty for English."""
+    return _texts(path for path in _files(language) if not path.name.startswith(_OF_CORE))
+
+
+def core_catalogue(language: str) -> dict[str, str]:
+    """Every sentence of the core in a language: English template to translated, with the same places."""
+    return _texts(path for path in _files(language) if path.name.startswith(_OF_CORE))
+
+
+def _files(language: str) -> list[Path]:
+    return sorted((LOCALES / language).glob("*.json"))
+
+
+def _texts(paths: Iterable[Path]) -> dict[str, str]:
     texts: dict[str, str] = {}
-    for path in sorted((LOCALES / language).glob("*.json")):
+    for path in paths:
         texts |= json.loads(path.read_text(encoding="utf-8"))
     return texts
 
@@ -66,14 +93,20 @@ class Catalogue(QTranslator):
     def _texts(self) -> dict[str, str]:
         return catalogue(self._language)
 
+    @cached_property
+    def _sentences(self) -> Retelling:
+        return Retelling(core_catalogue(self._language))
+
     def isEmpty(self) -> bool:  # noqa: N802 - Qt's name
         return False
 
     def translate(self, context: str | None, text: str | None, _hint: str | None = None, _n: int = -1) -> str:
-        if context != CONTEXT or text is None:
+        if context not in (CONTEXT, CORE) or text is None:
             return None  # type: ignore[return-value]  # not "": Qt would take that for the translation
         if self._language == PSEUDO:
             return pseudo(text)
+        if context == CORE:
+            return self._sentences.tell(text)  # type: ignore[return-value]
         return self._texts.get(text)  # type: ignore[return-value]
 
 

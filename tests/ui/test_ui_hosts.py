@@ -185,7 +185,7 @@ def test_one_job_that_ended_is_told(studio, notices, qtbot):
 def test_a_failure_says_why(studio, notices, qtbot):
     end(studio, "failed")
     qtbot.waitUntil(lambda: bool(notices), timeout=LIMIT_MS)
-    assert notices == [("Render failed", "sq010 · beauty_v1\nframe 5 is missing", True)]
+    assert notices == [("Render failed", "sq010 · beauty_v1\nFrame 5 is missing.", True)]
 
 
 def test_many_jobs_are_one_notice_and_cancelled_ones_none(studio, notices, qtbot):

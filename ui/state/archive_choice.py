@@ -210,7 +210,7 @@ def decode_problems(choice: DecodeChoice) -> dict[str, str]:
 
 
 def _problems(checks: dict[str, Callable[[], object]], whole: Callable[[], object]) -> dict[str, str]:
-    from mapreel.ui.state.messages import sentence
+    from mapreel.ui.state.messages import spoken
 
     found: dict[str, str] = {}
     for field, check in {**checks, "rest": whole}.items():
@@ -219,7 +219,7 @@ def _problems(checks: dict[str, Callable[[], object]], whole: Callable[[], objec
         try:
             check()
         except UsageError as error:
-            found[field] = f"{sentence(error.what)} {sentence(error.remedy)}".strip()
+            found[field] = spoken(error)
     return found
 
 

@@ -11,7 +11,7 @@ from PyQt6.QtCore import pyqtSignal
 
 from mapreel.core.contract.errors import MixedSizesError
 from mapreel.core.contract.frames import FrameRange
-from mapreel.ui.state.messages import sentence
+from mapreel.ui.state.messages import spoken
 from mapreel.ui.state.observable import Observable, Property
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class ArchiveMeasure(Observable):
 
     def _failed(self, error: MapreelError) -> None:
         self.stop()
-        self.trouble = f"{sentence(error.what)} {sentence(error.remedy)}".strip()
+        self.trouble = spoken(error)
 
 
 def _picked(numbers: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mapreel.core.contract.errors import DamagedFileError, EmptySequenceError, InputError, MissingInputError
 from mapreel.core.contract.frames import find_sequence
+from mapreel.ui.state.messages import sentence
 from mapreel.ui.state.shot import FoundShot, ShotKind
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _name(place: Path) -> str:
 def _glance(labels: str) -> str:
     from mapreel.core.media.doctor import glance
 
-    return glance(labels)
+    return sentence(glance(labels).partition("; ")[0])  # what to do about it, the panel's own doctor offers
 
 
 def _gaps(numbers: tuple[int, ...]) -> tuple[int, ...]:

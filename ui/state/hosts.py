@@ -11,7 +11,7 @@ from PyQt6.QtCore import QTimer, pyqtSignal
 
 from mapreel.core.contract.host_session import WAIT_S
 from mapreel.ui.state.bridge import ServiceState
-from mapreel.ui.state.messages import sentence
+from mapreel.ui.state.messages import sentence, spoken
 from mapreel.ui.state.observable import Observable, Property
 from mapreel.ui.text import tr
 
@@ -84,7 +84,7 @@ class Hosts(Observable):
 
         def refused(error: MapreelError) -> None:
             self.good = False
-            self.answer = f"{sentence(error.what)} {sentence(error.remedy)}".strip()
+            self.answer = spoken(error)
 
         self._bridge.ask(lambda client: client.command_host(session, take, into=into), sent, refused, lane=LANE)
 

@@ -13,9 +13,10 @@ from mapreel.core.contract.errors import InternalError, MapreelError
 from mapreel.core.contract.frames import MissingFrames
 from mapreel.core.contract.jobs import JobState
 from mapreel.core.contract.requests import InspectRequest, RepairRequest
-from mapreel.ui.state.messages import told
+from mapreel.ui.state.messages import sentence, told
 from mapreel.ui.state.observable import Observable, Property
 from mapreel.ui.state.shot import Layer
+from mapreel.ui.text import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +145,7 @@ class LabelDoctor(Observable):
             self._messages.say(told(view.error or lost, key="doctor"))
 
     def _examined(self, result: dict[str, Any]) -> None:
-        self.lines = tuple(result["lines"])
+        self.lines = tuple(map(sentence, result["lines"]))
         self.counts = tuple((found["problem"], found["count"], None) for found in result["findings"])
         self.picture = result.get("picture") or ""
         self.shot.findings = self.lines
@@ -154,10 +155,36 @@ class LabelDoctor(Observable):
     def _mended(self, result: dict[str, Any]) -> None:
         told_counts = result["repair"]["counts"]
         self.counts = tuple((name, both["before"], both["after"]) for name, both in told_counts.items())
-        self.lines = tuple(result["lines"])
+        self.lines = tuple(map(sentence, result["lines"]))
         self.picture = result.get("picture") or ""
         self.copies = result["repair"]["folder"]
         self.visit = Visit.MENDED
+
+
+def problem_label(problem: str) -> str:
+    """A problem that the doctor counts, in some words."""
+    words = {
+        "damaged": tr("Cannot be read"),
+        "gap": tr("Not there"),
+        "mixed-sizes": tr("Other size"),
+        "mixed-channels": tr("Other channels"),
+        "mixed-depths": tr("Other bit depth"),
+        "scaled-ids": tr("Multiplied ids"),
+        "lossy": tr("JPEG noise"),
+        "soft-edges": tr("Soft edges"),
+        "resized-smooth": tr("Blurred"),
+        "resized-nearest": tr("Repeated pixels"),
+        "unknown-id": tr("Unknown ids"),
+        "unknown-colour": tr("Unknown colours"),
+        "too-many-ids": tr("Too many ids"),
+        "grey-as-colour": tr("Grey as colour"),
+        "colour-picture": tr("Colours, not ids"),
+        "single-class": tr("Empty frames"),
+        "class-pop": tr("Classes that pop"),
+        "region-pop": tr("Regions that pop"),
+        "specks": tr("Specks"),
+    }
+    return words.get(problem, problem)
 
 
 def has_labels(shot: ShotState) -> bool:

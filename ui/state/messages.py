@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -11,11 +12,13 @@ from PyQt6.QtCore import pyqtSignal
 
 from mapreel.core.contract.errors import one_line
 from mapreel.ui.state.observable import Observable, Property
+from mapreel.ui.text import retold
 
 if TYPE_CHECKING:
     from mapreel.core.contract.errors import MapreelError
 
 MOST = 50
+_EAST = re.compile("[\u3000-\u9fff]")  # Japanese signs: such a sentence ends with its own full stop
 
 
 class Weight(StrEnum):
@@ -43,9 +46,21 @@ class Message:
 
 
 def sentence(words: str) -> str:
-    """With a capital letter and a full stop."""
-    said = one_line(words).strip().rstrip(".")
-    return f"{said[:1].upper()}{said[1:]}." if said else ""
+    """What the core says, in the language of the panel, with a capital letter and a full stop.
+
+    What nobody has translated stays English.
+    """
+    plain = one_line(words).strip().rstrip(".。")
+    said = retold(plain).rstrip(".。") if plain else ""
+    if said == plain:
+        said = said[:1].upper() + said[1:]
+        return said and said + ("。" if _EAST.match(said[-1]) else ".")
+    return said + ("。" if _EAST.search(said) else ".")
+
+
+def spoken(error: MapreelError) -> str:
+    """What happened and what to do."""
+    return f"{sentence(error.what)} {sentence(error.remedy)}".strip().replace("。 ", "。")
 
 
 def told(error: MapreelError, *, key: str = "", weight: Weight = Weight.ERROR) -> Message:

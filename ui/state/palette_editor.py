@@ -12,7 +12,7 @@ from PyQt6.QtCore import QTimer, pyqtSignal
 
 from mapreel.core.contract.errors import MapreelError, UsageError
 from mapreel.ui.state import palette_files
-from mapreel.ui.state.messages import sentence
+from mapreel.ui.state.messages import spoken
 from mapreel.ui.state.observable import Observable, Property
 from mapreel.ui.state.palette_document import PaletteDocument, parse_color
 from mapreel.ui.state.palette_rows import ClassRow, FoundClass, ModelClasses, Standing, class_rows
@@ -391,4 +391,4 @@ class PaletteEditor(Observable):
         self._errands.ask(look, lambda pairs: setattr(self, "alike", pairs), lane="palette looks", newest=True)
 
     def _hear_trouble(self, error: MapreelError) -> None:
-        self.trouble = f"{sentence(error.what)} {sentence(error.remedy)}".strip()
+        self.trouble = spoken(error)

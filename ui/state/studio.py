@@ -16,7 +16,7 @@ from mapreel.ui.state.errands import Errands
 from mapreel.ui.state.frames import FrameStore
 from mapreel.ui.state.hosts import Hosts
 from mapreel.ui.state.jobs import Jobs
-from mapreel.ui.state.messages import Message, Messages, Weight
+from mapreel.ui.state.messages import Message, Messages, Weight, sentence
 from mapreel.ui.state.models import Models
 from mapreel.ui.state.palette_editor import PaletteEditor
 from mapreel.ui.state.playback import Playback
@@ -87,9 +87,9 @@ class Studio(QObject):
         self.frames.close()
         self.errands.close()
 
-    def _hear_of_service(self, sentence: str) -> None:
-        if sentence:
-            what, _, remedy = sentence.partition("; ")
-            self.messages.say(Message(what[:1].upper() + what[1:], remedy, weight=Weight.WARNING, key="service"))
+    def _hear_of_service(self, told: str) -> None:
+        if told:
+            what, _, remedy = told.partition("; ")
+            self.messages.say(Message(sentence(what), sentence(remedy), weight=Weight.WARNING, key="service"))
         else:
             self.messages.settle("service")

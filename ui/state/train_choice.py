@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.paths import checked_path
 from mapreel.core.contract.requests import TrainRequest
-from mapreel.ui.state.messages import sentence
+from mapreel.ui.state.messages import spoken
 from mapreel.ui.text import tr, trn
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def train_problems(choice: TrainChoice) -> dict[str, str]:
         try:
             check()
         except UsageError as error:
-            found[field] = f"{sentence(error.what)} {sentence(error.remedy)}".strip()
+            found[field] = spoken(error)
     return found
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mapreel.core.contract.errors import InputError, MissingInputError
 from mapreel.core.contract.frames import FrameRange, find_sequence
-from mapreel.ui.state.messages import sentence
+from mapreel.ui.state.messages import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ def data_facts(path: str, palette: str = "") -> DataFacts:
         alone = tuple(sorted(set(label.numbers) ^ set(color.numbers)))
         size, shares = _look(place, both, palette) if both else ((0, 0), ())
     except InputError as error:
-        return DataFacts(path=path, name=name, trouble=f"{sentence(error.what)} {sentence(error.remedy)}".strip())
+        return DataFacts(path=path, name=name, trouble=spoken(error))
     return DataFacts(
         path=path,
         name=name,

@@ -210,7 +210,8 @@ class OpenPart(QWidget):
     def _show_damage(self, view: JobView | None) -> None:
         allow(self.verify_button, tr("It is being verified.") if self._form.verifying.busy else "")
         lost = view.error if view is not None and view.state.is_over else None
-        self.damage.say(lost.detail if isinstance(lost, MapreelError) and lost.code == "damaged-archive" else "")
+        damaged = isinstance(lost, MapreelError) and lost.code == "damaged-archive"
+        self.damage.say("\n".join(map(sentence, lost.detail.splitlines())) if lost is not None and damaged else "")
 
     def _judge(self, problems: tuple[tuple[str, str], ...]) -> None:
         self.form.say(problems)

@@ -22,7 +22,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from mapreel.ui.state.label_doctor import Visit
+from mapreel.ui.state.label_doctor import Visit, problem_label
 from mapreel.ui.text import tr, trn
 from mapreel.ui.views.binding import allow, describe, faded, follow, heading, primary
 
@@ -106,13 +106,13 @@ class DoctorDialog(QDialog):
 
     def _show_lines(self, lines: tuple[str, ...]) -> None:
         self._lines.clear()
-        self._lines.addItems([line[:1].upper() + line[1:] for line in lines])
+        self._lines.addItems(lines)
         self._show_visit(self._doctor.visit)
 
     def _show_counts(self, counts: tuple[tuple[str, int, int | None], ...]) -> None:
         self._table.setRowCount(len(counts))
         for row, (problem, before, after) in enumerate(counts):
-            for column, text in enumerate((problem, str(before), "" if after is None else str(after))):
+            for column, text in enumerate((problem_label(problem), str(before), "" if after is None else str(after))):
                 item = QTableWidgetItem(text)
                 if column:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

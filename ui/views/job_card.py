@@ -12,7 +12,7 @@ from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QSizePoli
 from mapreel.core.contract.jobs import JobState
 from mapreel.ui.state.job_texts import state_label, time_left
 from mapreel.ui.state.jobs import Step
-from mapreel.ui.state.messages import sentence
+from mapreel.ui.state.messages import spoken
 from mapreel.ui.text import tr
 from mapreel.ui.views.binding import describe, faded, follow, tool
 from mapreel.ui.views.job_delegate import state_icon
@@ -119,7 +119,7 @@ class JobCard(JobFace):
 
     def _words(self, view: JobView) -> str:
         if view.error is not None and view.state is not JobState.FINISHED:
-            return f"{sentence(view.error.what)} {sentence(view.error.remedy)}".strip()
+            return spoken(view.error)
         if view.state is JobState.FINISHED and self._told is not None:
             return self._told(view)
         done = view.progress

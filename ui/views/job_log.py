@@ -27,7 +27,7 @@ from mapreel.core.contract.jobs import JobState
 from mapreel.ui.state.job_model import moment
 from mapreel.ui.state.job_texts import attempt_label, job_label, job_title, span, state_label
 from mapreel.ui.state.messages import sentence
-from mapreel.ui.text import tr
+from mapreel.ui.text import retold, tr
 from mapreel.ui.views.binding import describe, faded, heading
 from mapreel.ui.views.job_delegate import state_icon
 
@@ -133,9 +133,10 @@ class JobLog(QDialog):
         for one in view.data.get("tries", []):
             ended = one.get("ended_s") or time.time()
             taken = span(ended - one["started_s"])
-            told = [str(one["number"]), attempt_label(one["state"]), moment(one["started_s"]), taken, one["reason"]]
+            why = retold(one["reason"])
+            told = [str(one["number"]), attempt_label(one["state"]), moment(one["started_s"]), taken, why]
             item = QTreeWidgetItem(told)
-            item.setToolTip(4, one["reason"])
+            item.setToolTip(4, why)
             self.attempts.addTopLevelItem(item)
         header = self.attempts.header()
         if header is not None:

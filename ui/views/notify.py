@@ -10,6 +10,7 @@ from PyQt6.QtWidgets import QApplication, QSystemTrayIcon, QWidget
 
 from mapreel.core.contract.jobs import JobState
 from mapreel.ui.state.job_texts import job_label, job_title
+from mapreel.ui.state.messages import sentence
 from mapreel.ui.text import tr, trn
 from mapreel.ui.views.icons import icon
 
@@ -67,7 +68,7 @@ class Notifier(QObject):
         if len(ended) == 1:
             view = ended[0]
             said = tr("{job} is finished", job=job_label(view)) if not bad else tr("{job} failed", job=job_label(view))
-            return said, f"{names[0]}\n{view.error.what}" if bad and view.error else names[0], bool(bad)
+            return said, f"{names[0]}\n{sentence(view.error.what)}" if bad and view.error else names[0], bool(bad)
         text = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
         if bad:
             return trn("{count} job failed", "{count} jobs failed", len(bad)), text, True

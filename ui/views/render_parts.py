@@ -21,7 +21,7 @@ from PyQt6.QtWidgets import (
 
 from mapreel.core.contract.jobs import JobState
 from mapreel.ui.state.job_texts import span, state_label, time_left
-from mapreel.ui.state.messages import sentence
+from mapreel.ui.state.messages import sentence, spoken
 from mapreel.ui.text import tr, trn
 from mapreel.ui.views.binding import allow, describe, faded, follow, tool
 from mapreel.ui.views.icons import icon
@@ -209,7 +209,7 @@ def told_of(view: JobView) -> str:
         said = trn("{count} frame in {time}", "{count} frames in {time}", frames, time=span(seconds))
         return "\n".join([said, *notes])
     if view.error is not None and view.state.is_over:
-        return f"{sentence(view.error.what)} {sentence(view.error.remedy)}".strip()
+        return spoken(view.error)
     if view.state is not JobState.RUNNING or view.progress is None:
         return {
             JobState.QUEUED: tr("Waiting for its turn"),

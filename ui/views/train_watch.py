@@ -24,7 +24,7 @@ from PyQt6.QtWidgets import (
 
 from mapreel.core.contract.errors import UsageError
 from mapreel.ui.state.job_texts import span
-from mapreel.ui.state.messages import sentence
+from mapreel.ui.state.messages import spoken
 from mapreel.ui.state.train_choice import check_name
 from mapreel.ui.state.train_form import LICENCES
 from mapreel.ui.text import tr
@@ -216,7 +216,7 @@ class KeepDialog(QDialog):
             if not Path(folder).is_absolute():
                 raise UsageError("the folder is no whole path", "choose a folder")
         except UsageError as error:
-            self.trouble.say(f"{sentence(error.what)} {sentence(error.remedy)}")
+            self.trouble.say(spoken(error))
             return
         self._studio.preferences.keep("models_folder", folder)
         self._studio.train_form.training.keep(folder, name, self.licence.currentText().strip())
