@@ -16,7 +16,7 @@ from mapreel.ui.state.messages import told
 from mapreel.ui.state.studio import Studio
 from mapreel.ui.text import speak
 from mapreel.ui.views.main_window import MainWindow
-from mapreel.ui.views.theme import SCHEMES, dress
+from mapreel.ui.views.theme import SCHEMES, dress, set_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ def run(paths: Sequence[str], *, host_session: str = "", scheme: str | None = No
     app.setApplicationName("Mapreel")
     app.setDesktopFileName("mapreel")
     studio = Studio(host_session=host_session)
-    speak(app, language or studio.preferences.language or None)
+    set_type(app, speak(app, language or studio.preferences.language or None))
     dress(app, scheme or studio.preferences.scheme)
     studio.preferences.scheme_changed.connect(lambda chosen: dress(app, chosen))
     window = MainWindow(studio)

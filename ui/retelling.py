@@ -83,9 +83,7 @@ class Retelling:
         """A sentence that is not cut at joints."""
         if text in self._plain:
             return self._plain[text]
-        matches = list(self._matches(text))
-        strong = [(one, values) for one, values in matches if one.letters >= _WEAK]
-        return _best_of([self._fill(one, values, depth) for one, values in strong or matches])
+        return _best_of([self._fill(one, values, depth) for one, values in self._matches(text)])
 
     def _matches(self, text: str) -> Iterator[tuple[_Template, tuple[str, ...]]]:
         for piece, templates in self._by_piece:

@@ -24,7 +24,7 @@ from mapreel.ui.state.studio import Studio
 from mapreel.ui.state.viewer_plan import Mode
 from mapreel.ui.text import speak, tr
 from mapreel.ui.views.main_window import MainWindow
-from mapreel.ui.views.theme import dress
+from mapreel.ui.views.theme import dress, set_type
 
 
 def begun_s():
@@ -198,7 +198,7 @@ def main():
     app = QApplication(["mapreel"])
     app.setQuitOnLastWindowClosed(False)
     studio = Studio(state=options.state)
-    speak(app, options.language)
+    set_type(app, speak(app, options.language))
     dress(app, options.scheme)
     window = MainWindow(studio)
     width, height = map(int, options.size.split("x"))

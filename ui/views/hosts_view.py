@@ -14,7 +14,6 @@ from PyQt6.QtWidgets import (
     QLabel,
     QListWidget,
     QListWidgetItem,
-    QSizePolicy,
     QStackedLayout,
     QVBoxLayout,
     QWidget,
@@ -25,10 +24,9 @@ from mapreel.ui.text import tr
 from mapreel.ui.views.binding import allow, faded, follow, heading, tool
 from mapreel.ui.views.icons import icon
 from mapreel.ui.views.render_parts import Problem
+from mapreel.ui.views.sentences import Line
 
 if TYPE_CHECKING:
-    from PyQt6.QtGui import QResizeEvent
-
     from mapreel.core.contract.host_session import HostView
     from mapreel.ui.state.shot import ShotState
     from mapreel.ui.state.studio import Studio
@@ -151,13 +149,13 @@ class _HostRow(QWidget):
         file = Path(host.facts.file).name or tr("not saved yet")
         told = [tr("It opened this panel")] if own else []
         told += [tr("does not answer now")] if host.age_s else []
-        sign, facts = QLabel(), _Line(tr("does not answer now") if host.age_s else host_facts(host))
+        sign, facts = QLabel(), Line(tr("does not answer now") if host.age_s else host_facts(host))
         facts.setObjectName("faded")
         accent = self.palette().color(QPalette.ColorRole.Accent) if own else None
         sign.setPixmap(icon("host", accent).pixmap(QSize(_SIGN_PX, _SIGN_PX)))
         words = QVBoxLayout()
         words.setSpacing(0)
-        words.addWidget(_Line(f"{host_name(host)} · {file}"))
+        words.addWidget(Line(f"{host_name(host)} · {file}"))
         words.addWidget(facts)
         row = QHBoxLayout(self)
         row.setContentsMargins(6, 4, 6, 4)
@@ -165,17 +163,3 @@ class _HostRow(QWidget):
         row.addLayout(words, 1)
         lines = [f"{host_name(host)} {host.facts.version} · {host.facts.file or file}", host_facts(host)]
         self.setToolTip("\n".join(filter(None, [*lines, *told, host.facts.labels])))
-
-
-class _Line(QLabel):
-    """One line that ends in dots where it has no room."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._whole = text
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
-        super().resizeEvent(event)
-        self.setText(self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideMiddle, self.width()))

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with a field, said where the field is."""
+"""What is wrong with a field, said where the field is; and lines that end in dots where they have no room."""
 
 from __future__ import annotations
 
 from PyQt6.QtCore import QEvent, Qt
-from PyQt6.QtWidgets import QApplication, QLabel
+from PyQt6.QtGui import QResizeEvent
+from PyQt6.QtWidgets import QApplication, QLabel, QSizePolicy
 
 from mapreel.ui.views.theme import sign_color
 
@@ -38,3 +39,25 @@ class Trouble(QLabel):
         sheet = f"color: {sign_color(app, self._sign).name()}"
         if self.styleSheet() != sheet:
             self.setStyleSheet(sheet)
+
+
+class Line(QLabel):
+    """One line that has dots where it has no room. whole: all of it."""
+
+    def __init__(self, whole: str, mode: Qt.TextElideMode = Qt.TextElideMode.ElideMiddle) -> None:
+        super().__init__(whole)
+        self._whole, self._mode = whole, mode
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def say(self, whole: str) -> None:
+        """Show another line."""
+        self._whole = whole
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        self.setText(self.fontMetrics().elidedText(self._whole, self._mode, self.width()))

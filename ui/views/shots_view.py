@@ -28,6 +28,7 @@ from mapreel.ui.text import tr, trn
 from mapreel.ui.views.binding import allow, faded, follow, heading, tool
 from mapreel.ui.views.doctor_dialog import DoctorDialog
 from mapreel.ui.views.icons import icon
+from mapreel.ui.views.sentences import Line
 from mapreel.ui.views.theme import sign_color
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class ShotsView(QWidget):
         self.list.setFrameShape(QListWidget.Shape.NoFrame)
         self.list.setAccessibleName(tr("Open shots"))
         self.list.setSpacing(1)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setObjectName("cards")
         self.list.currentRowChanged.connect(self._choose)
         self._empty = faded(tr("Drop a folder, a sequence, a movie, a .nirv archive or an .otio edit here."))
@@ -95,7 +97,7 @@ class ShotsView(QWidget):
         for shot in shots:
             item = QListWidgetItem()
             row = _ShotRow(shot, self.open_doctor)
-            item.setSizeHint(row.sizeHint())
+            item.setSizeHint(QSize(0, row.sizeHint().height()))
             item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{shot.name}, {row.facts()}. {shot.glance}")
             self.list.addItem(item)
             self.list.setItemWidget(item, row)
@@ -175,22 +177,20 @@ class _ShotRow(QWidget):
     def __init__(self, shot: ShotState, ask_doctor: Callable[[ShotState], None]) -> None:
         super().__init__()
         self._shot = shot
-        sign, self._facts = QLabel(), faded(self.facts())
+        sign, self._facts = QLabel(), Line(self.facts(), Qt.TextElideMode.ElideRight)
         self._badge = tool("warning", tr("Label doctor"), lambda: ask_doctor(shot))
-        self._facts.setWordWrap(False)
+        self._facts.setObjectName("faded")
         sign.setPixmap(icon(_ICONS[shot.kind]).pixmap(QSize(_BADGE_PX, _BADGE_PX)))
-        name = QLabel(shot.name)
-        name.setTextFormat(Qt.TextFormat.PlainText)
         words = QVBoxLayout()
         words.setSpacing(0)
-        words.addWidget(name)
+        words.addWidget(Line(shot.name))
         words.addWidget(self._facts)
         row = QHBoxLayout(self)
         row.setContentsMargins(6, 4, 6, 4)
         row.addWidget(sign)
         row.addLayout(words, 1)
         row.addWidget(self._badge)
-        self.setToolTip(shot.source)
+        self.setToolTip(f"{shot.source}\n{self.facts()}")
         for signal in (shot.glance_changed, shot.findings_changed):
             signal.connect(self._judge)
         self._judge()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtGui import QColor, QPalette
+from PyQt6.QtGui import QColor, QFontDatabase, QPalette
 
 if TYPE_CHECKING:
     from PyQt6.QtWidgets import QApplication
@@ -62,6 +62,10 @@ _SIGNS = {
     True: {"good": "#6fbf73", "warning": "#e6b450", "error": "#f0716a", "note": "#7fb2e5"},
     False: {"good": "#22742b", "warning": "#8a5a00", "error": "#b3261e", "note": "#175ea8"},
 }
+_FACES = {
+    "ja": ("Yu Gothic UI", "Meiryo", "Hiragino Sans", "Noto Sans CJK JP", "Noto Sans JP", "IPAexGothic", "TakaoPGothic")
+}
+"""Faces that draw a language well, by systems: Windows, macOS, Linux."""
 _SHEET = """
 QToolTip {{ border: 1px solid {line}; padding: 4px; }}
 QSplitter::handle {{ background: {line}; }}
@@ -100,6 +104,15 @@ def is_dark(app: QApplication) -> bool:
 def sign_color(app: QApplication, sign: str) -> QColor:
     """The colour of a sign: good, warning, error or note; legible on the ground of the scheme."""
     return QColor(_SIGNS[is_dark(app)][sign])
+
+
+def set_type(app: QApplication, language: str) -> None:
+    """Give the application letters for a language, after those that it has: with no such wish, what draws Japanese
+    signs may be a bold face, or one with Chinese forms."""
+    if language in _FACES:
+        font, there = app.font(), set(QFontDatabase.families())
+        font.setFamilies(list(dict.fromkeys([*font.families(), *(face for face in _FACES[language] if face in there)])))
+        app.setFont(font)
 
 
 def dress(app: QApplication, scheme: str = "system") -> None:
