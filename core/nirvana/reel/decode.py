@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from mapreel.core.nirvana.reel.payload import Deltas, GroupSymbols, symbols_crc,
 from mapreel.core.nirvana.reel.pictures import gains_of, group_tensors, make_pictures, qualities_of, quality_tensors
 from mapreel.core.nirvana.reel.prior import Prior, load_prior
 from mapreel.core.nirvana.reel.show import STRIP, Floats, InterShow, LowMotion, Reference, Workshop
+from mapreel.core.nirvana.reel.side_by_side import make_in_order, makers_of
 from mapreel.core.nirvana.reel.weights import weights_of
 
 _PIXELS_AT_ONCE = 1 << 20  # of frames made together: about 250 MB of layers
@@ -146,38 +148,50 @@ class ReelDecoder:
                 last.keep(frame, made[k : k + 1])
 
     def _by_strips(self, group: GroupSymbols, plan: Sequence[Frame], before: Tensor | None, last: _Last) -> None:
-        """Frame after frame, some rows at a time; pictures are kept while others lean on them."""
-        shop = self._shop
-        pictures = {} if before is None else {BEFORE: Reference(_four(before).numpy(), shop)}
+        """Frames some rows at a time, several frames at once; pictures are kept while others lean on them."""
+        pictures = {} if before is None else {BEFORE: Reference(_four(before).numpy(), self._shop)}
         motions: dict[int, LowMotion] = {}
-        networks = self._networks(group)
-        leaning = {ref: frame.place for frame in plan for ref in frame.refs}  # who is the last to lean on a picture
         for frame in plan:
-            seen: list[Floats] = []
             if frame.refs:
                 fine, coarse = (grid[frame.row] for grid in group.motion)
-                motion = motions[frame.place] = LowMotion.of(frame, coarse, fine, motions)
-                seen = [pictures[ref].moved(motion, slot) for slot, ref in enumerate(frame.refs)]
-                inter = networks[frame.row]
-                symbols = group.inter[frame.row, : inter.channels]
-                strips = inter.strips(symbols, seen[0], seen[1] if len(seen) > 1 else None)
-            else:
-                strips = self._intra_strips(group)
-            made = shop.picture()
-            for top, strip in strips:
-                last.take(frame, top, strip)
-                made[top : top + len(strip)] = strip.numpy()
+                motions[frame.place] = LowMotion.of(frame, coarse, fine, motions)
+        networks = self._networks(group)
+        leaning = Counter(ref for frame in plan for ref in set(frame.refs))
+
+        def make(frame: Frame) -> Floats:
+            if not frame.refs:
+                return self._shown(frame, self._intra_strips(group), last)
+            motion, refs = motions[frame.place], [pictures[ref] for ref in frame.refs]
+            seen = [ref.moved(motion, slot) for slot, ref in enumerate(refs)]
+            inter = networks[frame.row]
+            symbols = group.inter[frame.row, : inter.channels]
+            made = self._shown(frame, inter.strips(symbols, seen[0], seen[1] if len(seen) > 1 else None), last)
+            for array, ref in zip(seen, refs, strict=True):
+                if array is not ref.picture:
+                    self._shop.give(array)
+            return made
+
+        def finish(frame: Frame, made: Floats) -> None:
             last.keep(frame, torch.from_numpy(made)[..., :3].permute(2, 0, 1)[None])
-            for array in seen:
-                if not any(array is one.picture for one in pictures.values()):
-                    shop.give(array)
             if frame.place in leaning:
-                pictures[frame.place] = Reference(made, shop)
+                pictures[frame.place] = Reference(made, self._shop)
             else:
-                shop.give(made)
+                self._shop.give(made)
+            leaning.subtract(set(frame.refs))
             for ref in set(frame.refs):
-                if leaning[ref] == frame.place:
+                if not leaning[ref]:
                     pictures.pop(ref).done()
+
+        makers = makers_of(self.shape.height * self.shape.width)
+        make_in_order(plan, set(pictures), make, finish, makers)
+
+    def _shown(self, frame: Frame, strips: Iterator[tuple[int, Tensor]], last: _Last) -> Floats:
+        """A whole picture [H, W, 4] of its strips, each handed on as it is made."""
+        made = self._shop.picture()
+        for top, strip in strips:
+            last.take(frame, top, strip)
+            made[top : top + len(strip)] = strip.numpy()
+        return made
 
     def _networks(self, group: GroupSymbols) -> list[InterShow]:
         """The network of each frame with references, by row: few qualities, so few of them."""

@@ -8,6 +8,7 @@ channels side by side (the last is of no use), which is what moving them likes b
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -50,20 +51,27 @@ class LowMotion:
 
 
 class Workshop:
-    """Room for large arrays that is used again and again: a system takes longer to hand it out than layers take."""
+    """Room for large arrays that is used again and again: a system takes longer to hand it out than layers take.
+
+    Any thread may take and give.
+    """
 
     def __init__(self, height: int, width: int) -> None:
-        self._size = height, width
+        self._size, self._lock = (height, width), threading.Lock()
         self._free: dict[tuple[int, ...], list[Floats]] = {}
 
     def take(self, *shape: int) -> Floats:
         """An array of any content."""
-        free = self._free.get(shape)
-        return free.pop() if free else np.empty(shape, np.float32)
+        with self._lock:
+            free = self._free.get(shape)
+            if free:
+                return free.pop()
+        return np.empty(shape, np.float32)
 
     def give(self, array: Floats) -> None:
         """Nobody looks at it any more."""
-        self._free.setdefault(array.shape, []).append(array)
+        with self._lock:
+            self._free.setdefault(array.shape, []).append(array)
 
     def picture(self) -> Floats:
         return self.take(*self._size, 4)
@@ -99,7 +107,7 @@ class Reference:
     """A picture [H, W, 4] within 0..1 that others lean on."""
 
     def __init__(self, picture: Floats, shop: Workshop) -> None:
-        self.picture, self._shop = picture, shop
+        self.picture, self._shop, self._lock = picture, shop, threading.Lock()
         self._large: Floats | None = None
 
     def moved(self, motion: LowMotion, slot: int) -> Floats:
@@ -107,8 +115,9 @@ class Reference:
         grids = [grid[..., 2 * slot : 2 * slot + 2] for grid in (motion.coarse, motion.fine)]
         if not any(grid.any() for grid in grids):
             return self.picture
-        if self._large is None:
-            self._large = self._shop.enlarge(self.picture)
+        with self._lock:  # others lean on it at the same time
+            if self._large is None:
+                self._large = self._shop.enlarge(self.picture)
         height, width = self.picture.shape[:2]
         cols = self._shop.twice([grid[..., 0] for grid in grids], np.arange(0, 2 * width, 2, dtype=np.float32))
         rows = self._shop.twice(
