@@ -29,10 +29,10 @@ LOOK_UP_S = 0.05
 Rendering = Generator[RenderedFrame, None, Memory | None]
 
 
-def can_part(shot: Shot, quality: Quality, device: torch.device) -> bool:
+def can_part(shot: Shot, quality: Quality, renderer: Renderer) -> bool:
     """True where segments may be rendered side by side: nothing passes between them, and the frames fit the memory."""
-    h, w = shot.size_px
-    fits = LANES * ANCHOR_EVERY * h * w * 3 <= WAITING_BYTES
+    (h, w), device = shot.size_px, renderer.device
+    fits = LANES * ANCHOR_EVERY * h * w * 3 * (1 if renderer.peak == 255 else 2) <= WAITING_BYTES
     return quality is Quality.FAST and device.type == "cpu" and thread_count() >= LANES and fits and not shot.references
 
 
@@ -44,7 +44,8 @@ class Lanes:
     ) -> None:
         """`segments`: each with the number of the last frame that is wanted of it; `check` raises when cancelled."""
         self._shot, self._quality, self._check = shot, Quality.FAST, check
-        self._renderers = [renderer, *(Renderer(renderer.model, renderer.device) for _ in range(LANES - 1))]
+        others = (Renderer(renderer.model, renderer.device, peak=renderer.peak) for _ in range(LANES - 1))
+        self._renderers = [renderer, *others]
         self._segments = iter(enumerate(segments))
         self._threads = torch.get_num_threads()
         self._lanes: deque[_Lane] = deque()

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from mapreel.core.device import thread_count
 
-Finished = tuple[int, NDArray[np.uint8], bool]  # frame number, pixels [H, W, 3], whether it is a key
+Finished = tuple[int, NDArray[Any], bool]  # frame number, pixels [H, W, 3], whether it is a key
 
 
 @contextmanager

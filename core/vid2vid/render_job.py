@@ -12,6 +12,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mapreel.core.contract.errors import FramesLostError, MapreelError, OutputExistsError, UsageError
 from mapreel.core.contract.frames import FrameRange, MissingFrames, counted
 from mapreel.core.contract.progress import JobContext, Progress, RemainingTime
@@ -71,7 +73,7 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
     files = TakeFolder(folder, request, model, source_digits(request.labels))
     maps = (("labels", shot.labels), ("instances", shot.instances), ("motion", shot.motion))
     files.sources, files.plates = map_files(maps), plate_headers(request, maps)
-    job = _RenderJob(shot, files, _renderer(model), request.quality, context, fails=fails)
+    job = _RenderJob(shot, files, _renderer(model, files.peak), request.quality, context, fails=fails)
     result = {"take": str(take), **job.run(), "model": model.name, "model_sha256": model.sha256}
     if is_file_take(take):
         note = _write_movie(files, shot, take, render_delivery(request, model), request.fps, context)
@@ -84,9 +86,11 @@ def run_render(request: RenderRequest, take: Path, context: JobContext) -> dict[
     return result
 
 
-def _renderer(model: Model | TeacherModel) -> Renderer | TeacherRenderer:
+def _renderer(model: Model | TeacherModel, peak: int) -> Renderer | TeacherRenderer:
     device = pick_device()
-    return TeacherRenderer(model, device) if isinstance(model, TeacherModel) else Renderer(model, device)
+    if isinstance(model, TeacherModel):
+        return TeacherRenderer(model, device, peak=peak)
+    return Renderer(model, device, peak=peak)
 
 
 class _RenderJob:
@@ -227,7 +231,7 @@ class _RenderJob:
     def _lanes(self, wanted: list[tuple[Segment, int]]) -> Iterator[Lanes | None]:
         """Who renders the segments side by side, None where they come one after the other."""
         renderer = self.renderer
-        if not isinstance(renderer, Renderer) or not can_part(self.shot, self.quality, renderer.device):
+        if not isinstance(renderer, Renderer) or not can_part(self.shot, self.quality, renderer):
             yield None
             return
         with closing(Lanes(self.shot, renderer, wanted, self.context.check)) as lanes:
@@ -302,6 +306,7 @@ def _write_movie(files: TakeFolder, shot: Shot, take: Path, delivery: Delivery, 
     with delivery.movie(take, shot.size_px, fps) as movie:
         for count, number in enumerate(shot.planned, start=1):
             context.check()
-            movie.write(delivery.pixels(files.read(number), peak=255))
+            pixels = files.read(number)
+            movie.write(delivery.pixels(pixels, peak=int(np.iinfo(pixels.dtype).max)))
             context.report(Progress(count, total, "movie"))
     return movie.note

@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import starmap
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +44,9 @@ nothing but references as its memory: fed with its own frames for long it smears
 the demo: LPIPS over paint 0.81 where frames of their own have 0.65)."""
 
 
+Pixels = NDArray[Any]  # uint8 or uint16
+
+
 @dataclass(frozen=True)
 class Memory:
     """The recurrent state: the last synthesised frame and where it stands in the timeline."""
@@ -57,15 +61,16 @@ class RenderedFrame:
     """One finished frame."""
 
     number: int
-    pixels: NDArray[np.uint8]  # [H, W, 3] sRGB
+    pixels: Pixels  # [H, W, 3] sRGB
     is_key: bool
 
 
 class Renderer:
     """A model on a device; holds no state between frames, but for the window its memory allows."""
 
-    def __init__(self, model: Model, device: torch.device) -> None:
-        self.model, self.device = model, device
+    def __init__(self, model: Model, device: torch.device, *, peak: int = 255) -> None:
+        """peak: of the pixels that are delivered, 255 or 65535."""
+        self.model, self.device, self.peak = model, device, peak
         generator = model.generator.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._generator = PreparedGenerator(generator, model.ranges) if can_prepare(generator, device) else generator
         self.windows = Windows(self._generator, model.config.stride_px)
@@ -125,15 +130,18 @@ class Renderer:
             output = self.windows(*ready)
         return tensor_to_picture(output[..., :h, :w].cpu())
 
-    def finished(self, maps: FrameMaps, carried: Carried) -> NDArray[np.uint8]:
+    def finished(self, maps: FrameMaps, carried: Carried) -> Pixels:
         """What is delivered of a frame, gone over by the model's filler if it has one: [H, W, 3] sRGB."""
         if self._filling is None:
-            return to_pixels(carried.picture)
-        return to_pixels(self._filling(carried, maps.classes, self._edges(maps)))
+            return self._pixels(carried.picture)
+        return self._pixels(self._filling(carried, maps.classes, self._edges(maps)))
 
-    def delivered(self, shot: Shot, index: int, picture: Picture) -> NDArray[np.uint8]:
+    def delivered(self, shot: Shot, index: int, picture: Picture) -> Pixels:
         """The frame at `index`, made by the network; a reference frame stays as it is."""
-        return to_pixels(self._gone_over(shot, index, picture))
+        return self._pixels(self._gone_over(shot, index, picture))
+
+    def _pixels(self, picture: Picture) -> Pixels:
+        return to_pixels(picture, self.peak)
 
     def _edges(self, maps: FrameMaps) -> NDArray[np.bool_] | None:
         return instance_edges(maps.instances) if self.model.config.edges and maps.instances is not None else None
@@ -180,7 +188,7 @@ class Renderer:
         with worker_pool() as pool:
             try:
                 key, picture, memory = segment.start, *self._key(shot, segment.start, None)
-                yield RenderedFrame(numbers[key], to_pixels(picture), True)
+                yield RenderedFrame(numbers[key], self._pixels(picture), True)
                 while key < last:
                     due = key_after(shot, key, last)
                     shot.read_ahead(range(due + 1, min(due + LONGEST_GAP, last) + 1), pool)
@@ -191,7 +199,7 @@ class Renderer:
                         finishing.add(pool.submit(self._between, numbers[key], work))
                     key, picture = due, following
                     if key < segment.end:
-                        finishing.add_done((numbers[key], to_pixels(picture), True))
+                        finishing.add_done((numbers[key], self._pixels(picture), True))
                     yield from starmap(RenderedFrame, finishing.take(before))
             except MapreelError:
                 yield from starmap(
@@ -201,7 +209,7 @@ class Renderer:
             yield from starmap(RenderedFrame, finishing.take(len(finishing)))
 
     def _between(self, number: int, carried: Future[Carried]) -> Finished:
-        return number, to_pixels(carried.result().picture), False
+        return number, self._pixels(carried.result().picture), False
 
     def _key(self, shot: Shot, index: int, memory: Memory | None) -> tuple[Picture, Memory]:
         """The key as frames are carried from it: gone over by the filler, which memory never is."""
@@ -243,7 +251,8 @@ def _steps(shot: Shot, first: int, last: int) -> list[Motion]:
     return [shot.motion_between(shot.maps(i - 1), shot.maps(i)) for i in range(first + 1, last + 1)]
 
 
-def to_pixels(picture: Picture) -> NDArray[np.uint8]:
-    """-1..1 float to 8 bit sRGB, rounded."""
-    pixels: NDArray[np.uint8] = np.clip(np.rint(picture * 127.5 + 127.5), 0, 255).astype(np.uint8)
-    return pixels
+def to_pixels(picture: Picture, peak: int = 255) -> Pixels:
+    """-1..1 float to sRGB in whole numbers from 0 to `peak` (255 or 65535), rounded."""
+    half = np.float32(peak / 2)
+    whole: Pixels = np.clip(np.rint(picture * half + half), 0, peak)
+    return whole.astype(np.uint8 if peak == 255 else np.uint16)

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from mapreel.core.vid2vid.checkpoint import Model
     from mapreel.core.vid2vid.teacher_model import TeacherModel
 
-WAITING = Delivery(spec=file_spec(Path("frames"), "png"), trained=False)
-"""The frames of a movie, until it is written: PNG, as the network made them."""
-
 
 def render_spec(request: RenderRequest) -> FileSpec:
     """The files that a render ends in. Raises UsageError."""
@@ -46,8 +43,10 @@ def _signer(request: RenderRequest, model: Model | TeacherModel | None) -> Signe
 
 
 def frame_delivery(request: RenderRequest, model: Model | TeacherModel | None = None) -> Delivery:
-    """Of the frames of a take's folder."""
-    return WAITING if is_file_take(Path(request.out)) else render_delivery(request, model)
+    """Of the frames of a take's folder. Those of a movie wait as PNG, as the network made them."""
+    if not is_file_take(Path(request.out)):
+        return render_delivery(request, model)
+    return Delivery(spec=file_spec(Path("frames"), "png", 8 if render_spec(request).bits == 8 else 16), trained=False)
 
 
 Maps = tuple[tuple[str, ShotSequence | None], ...]

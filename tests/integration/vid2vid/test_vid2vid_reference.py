@@ -19,13 +19,13 @@ from mapreel.core.contract.errors import (
     UsageError,
 )
 from mapreel.core.contract.requests import Quality
+from mapreel.core.media.colour import to_light
 from mapreel.core.media.images import read_color, write_exr, write_png
 from mapreel.core.vid2vid.checkpoint import load_model
 from mapreel.core.vid2vid.compensation import motion_to
 from mapreel.core.vid2vid.looks import GUESS
 from mapreel.core.vid2vid.reference import Colours, linear_to_srgb, paint_frame, read_reference
 from mapreel.core.vid2vid.reference_memory import at_reference, see_reference
-from mapreel.core.vid2vid.takefolder import srgb_to_linear
 
 ALL = np.arange(256, dtype=np.uint8)
 
@@ -194,7 +194,7 @@ def test_what_no_reference_shows_stays_a_guess(model):
 def test_an_exr_reference_is_scene_linear(tmp_path):
     pixels = np.stack([ALL, ALL[::-1], ALL], axis=-1)[None]
     write_png(tmp_path / "a.png", pixels)
-    write_exr(tmp_path / "a.exr", srgb_to_linear(pixels))
+    write_exr(tmp_path / "a.exr", to_light(pixels.astype(np.float32) / 255))
     png, exr = (read_reference(tmp_path / name, 1) for name in ("a.png", "a.exr"))
     assert np.abs(png - exr).max() < 0.3 / 127.5
     assert np.rint(png * 127.5 + 127.5).astype(int).tolist() == pixels.tolist()
@@ -209,7 +209,7 @@ def test_references_of_every_kind_of_file_render(street, render, tmp_path, kind)
     pixels = read_color(street / "color" / "1001.png")
     path = tmp_path / f"look.{kind}"
     if kind == "exr":
-        write_exr(path, srgb_to_linear(pixels))
+        write_exr(path, to_light(pixels.astype(np.float32) / 255))
     else:
         path.write_bytes(cv2.imencode(".jpg", pixels)[1].tobytes())
         pixels = read_color(path)

@@ -28,14 +28,16 @@ from mapreel.core.contract.frames import MissingFrames
 from mapreel.core.contract.requests import PICTURE_FIELDS, ImageFormat, KeyRule, Quality
 from mapreel.core.contract.takes import claim_take, release_take
 from mapreel.core.media import delivery
+from mapreel.core.media.colour import to_light
 from mapreel.core.media.images import read_color, read_color_float, write_png
-from mapreel.core.media.movies import movie_info, read_movie
+from mapreel.core.media.movies import movie_info, read_movie, read_movie_frames
+from mapreel.core.media.proof import prove_picture
 from mapreel.core.quality import psnr
 from mapreel.core.vid2vid import takefolder
 from mapreel.core.vid2vid.checkpoint import load_model
 from mapreel.core.vid2vid.inputs import ClassTable
 from mapreel.core.vid2vid.reference import reference_digests
-from mapreel.core.vid2vid.takefolder import plan_digest, srgb_to_linear
+from mapreel.core.vid2vid.takefolder import plan_digest
 
 NAMES = [f"{n}.png" for n in range(1001, 1041)]
 
@@ -509,12 +511,27 @@ def test_exr_frames_are_the_png_frames_in_linear_light(street, render, tmp_path)
         linear = read_color_float(tmp_path / "exr" / f"{number}.exr").astype(np.float64)
         coded = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
         pixels = read_color(tmp_path / "png" / f"{number}.png")
-        assert np.abs(coded * 255 - pixels).max() < 0.3
+        assert np.abs(coded * 255 - pixels).max() < 0.6
+        assert len(np.unique(coded)) > 600  # finer than 8 bits: skies shall have no steps
 
 
-def test_srgb_to_linear_at_known_values():
-    got = srgb_to_linear(np.array([[[0, 10, 128], [188, 254, 255]]], np.uint8))[0]
-    assert got == pytest.approx(np.array([[0, 0.0030353, 0.2158605], [0.5028865, 0.9911021, 1]]), abs=1e-6)
+@pytest.mark.parametrize("out", ["deep", "deep.mkv"])
+def test_what_holds_16_bits_gets_them(street, render, tmp_path, out):
+    render(street, out, frames="1001-1002", bits=16)
+    render(street, "plain", frames="1001-1002")
+    if out == "deep":
+        pixels = prove_picture(tmp_path / "deep" / "1001.png")
+    else:
+        pixels = next(read_movie_frames(tmp_path / out, deep=True)).pixels
+    assert pixels.dtype == np.uint16
+    assert len(np.unique(pixels)) > 600
+    plain = read_color(tmp_path / "plain" / "1001.png")
+    assert np.abs(pixels / 257 - plain).max() < 0.51
+
+
+def test_light_at_known_values():
+    got = to_light(np.array([0, 10, 128, 188, 254, 255], np.float32) / 255)
+    assert got == pytest.approx(np.array([0, 0.0030353, 0.2158605, 0.5028865, 0.9911021, 1]), abs=1e-6)
 
 
 def test_a_movie_has_every_frame_and_leaves_no_folder(street, render, listener, tmp_path):
