@@ -6,16 +6,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtGui import QPixmap
+from PyQt6.QtGui import QImage
 from PyQt6.QtWidgets import (
     QDialog,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QListWidget,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -25,6 +23,8 @@ from PyQt6.QtWidgets import (
 from mapreel.ui.state.label_doctor import Visit, problem_label
 from mapreel.ui.text import tr, trn
 from mapreel.ui.views.binding import allow, describe, faded, follow, heading, primary
+from mapreel.ui.views.form_rows import Scrolled
+from mapreel.ui.views.sheet_view import SheetView
 
 if TYPE_CHECKING:
     from mapreel.ui.state.label_doctor import LabelDoctor
@@ -52,8 +52,8 @@ class DoctorDialog(QDialog):
         if header is not None and side is not None:
             header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
             side.hide()
-        self._picture = QLabel()
-        self._picture.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        where = tr("Where in the pictures")
+        self._picture = SheetView(where, where)
         self._bar = QProgressBar()
         self._bar.setRange(0, 1000)
         self._bar.setAccessibleName(tr("How far the doctor is"))
@@ -81,10 +81,7 @@ class DoctorDialog(QDialog):
             follow(doctor, name, show)
 
     def _lay_out(self) -> None:
-        scroll = QScrollArea()
-        scroll.setWidget(self._picture)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll = Scrolled(self._picture)
         buttons = QHBoxLayout()
         for button in (self.examine_button, self.mend_button):
             buttons.addWidget(button)
@@ -120,9 +117,7 @@ class DoctorDialog(QDialog):
         self._table.setVisible(bool(counts))
 
     def _show_picture(self, path: str) -> None:
-        pixmap = QPixmap(path) if path else QPixmap()
-        self._picture.setPixmap(pixmap)
-        self._picture.setAccessibleName(tr("Where in the pictures") if path else "")
+        self._picture.show_picture(QImage(path) if path else None)
 
     def _show_share(self, share: float) -> None:
         self._bar.setValue(round(share * 1000))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QEvent, Qt
 from PyQt6.QtWidgets import (
     QFileDialog,
     QFormLayout,
@@ -95,7 +95,7 @@ class RenderView(QWidget):
         form.addRow("", self.output.problem)
         form.addRow(_line())
         form.addRow(tr("References"), self.references)
-        inside = QWidget()
+        inside = _Inside(form)
         column = QVBoxLayout(inside)
         column.setContentsMargins(10, 8, 10, 8)
         column.addLayout(form)
@@ -157,6 +157,19 @@ class RenderView(QWidget):
     def _judge_presets(self, _: object = None) -> None:
         own = self.presets.chosen() in self._studio.render_presets.own
         allow(self.delete_button, "" if own else tr("Only settings of your own can be deleted."))
+
+
+class _Inside(QWidget):
+    """Holds a form, whose heights are counted anew when anything in it changes: Qt keeps old ones of wrapped lines."""
+
+    def __init__(self, form: QFormLayout) -> None:
+        super().__init__()
+        self._form = form
+
+    def event(self, event: QEvent | None) -> bool:
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self._form.invalidate()
+        return super().event(event)
 
 
 def _line() -> QFrame:

@@ -50,6 +50,11 @@ class Line(QLabel):
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
 
+    @property
+    def whole(self) -> str:
+        """The line without dots."""
+        return self._whole
+
     def say(self, whole: str) -> None:
         """Show another line."""
         self._whole = whole

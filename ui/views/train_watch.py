@@ -6,18 +6,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QSize, Qt
-from PyQt6.QtGui import QPixmap, QResizeEvent
 from PyQt6.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -32,11 +28,10 @@ from mapreel.ui.views.binding import allow, describe, faded, follow, heading, to
 from mapreel.ui.views.form_rows import Scrolled, follow_all
 from mapreel.ui.views.job_card import JobCard
 from mapreel.ui.views.sentences import Trouble
+from mapreel.ui.views.sheet_view import SheetView
 from mapreel.ui.views.train_chart import TrainChart
 
 if TYPE_CHECKING:
-    from PyQt6.QtGui import QImage
-
     from mapreel.core.contract.job_view import JobView
     from mapreel.ui.state.studio import Studio
 
@@ -51,7 +46,7 @@ class WatchPart(QWidget):
         self.card = JobCard(studio, training.watch, tr("Training"), told=train_words, pausable=True)
         self.place, self.told = faded(), faded()
         self.chart = TrainChart(training)
-        self.sheet = SheetView()
+        self.sheet = SheetView(tr("Samples of the training; double click for their own size"), tr("Samples"))
         self.earlier = tool("previous", tr("The samples before"), lambda: self._step(-1))
         self.later = tool("next", tr("The samples after"), lambda: self._step(1))
         self.which = faded()
@@ -131,53 +126,6 @@ class WatchPart(QWidget):
     def keep(self) -> None:
         """Ask for name, licence and place, then keep it."""
         KeepDialog(self._studio, self).exec()
-
-
-class SheetView(QLabel):
-    """A picture as wide as there is room; a double click shows it in its own size."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._whole: QPixmap | None = None
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        describe(self, tr("Samples of the training; double click for their own size"))
-
-    def show_picture(self, picture: QImage | None) -> None:
-        """Another sheet, or none."""
-        self._whole = QPixmap.fromImage(picture) if picture is not None else None
-        self._fit()
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
-        super().resizeEvent(event)
-        if event is not None and event.size().width() != event.oldSize().width():
-            self._fit()
-
-    def mouseDoubleClickEvent(self, _: object) -> None:  # noqa: N802 - Qt's name
-        if self._whole is None:
-            return
-        window = QDialog(self)
-        window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        window.setWindowTitle(tr("Samples"))
-        label = QLabel()
-        label.setPixmap(self._whole)
-        QVBoxLayout(window).addWidget(Scrolled(label))
-        window.resize(min(1600, self._whole.width() + 40), min(1000, self._whole.height() + 40))
-        window.show()
-
-    def _fit(self) -> None:
-        self.setVisible(self._whole is not None)
-        if self._whole is None or self.width() < 2:
-            return
-        ratio = self.devicePixelRatioF()
-        width = max(1, round(self.width() * ratio))
-        shown = self._whole.scaledToWidth(width, Qt.TransformationMode.SmoothTransformation)
-        shown.setDevicePixelRatio(ratio)
-        self.setPixmap(shown)
-        self.setFixedHeight(round(shown.height() / ratio))
-
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        return QSize(100, self.height())
 
 
 class KeepDialog(QDialog):
