@@ -68,5 +68,10 @@ def _table(title: str, rows: tuple[tuple[str, str, str], ...], columns: dict[str
 def _in_betweens(found: dict[str, Any] | None) -> list[str]:
     if found is None:
         return ["no in-betweens to compare"]
-    figures = f"ours {found['lpips']:.4f}, minterpolate on the same key frames {found['lpips_minterpolate']:.4f}"
-    return [f"{found['frames']} in-betweens, LPIPS: {figures}: {found['lower_by']:.1%} lower"]
+    lines = [f"{found['frames']} in-betweens, LPIPS: {_beside_ffmpeg(found)}"]
+    return [*lines, *([f"from true key frames: {_beside_ffmpeg(found['true_keys'])}"] if "true_keys" in found else [])]
+
+
+def _beside_ffmpeg(found: dict[str, Any]) -> str:
+    ours, theirs = found["lpips"], found["lpips_minterpolate"]
+    return f"ours {ours:.4f}, minterpolate on the same key frames {theirs:.4f}: {found['lower_by']:.1%} lower"

@@ -27,9 +27,11 @@ from mapreel.core.vid2vid.evaluate_takes import (
     kept,
     network_seconds,
     render_take,
+    request_for,
 )
 from mapreel.core.vid2vid.macs import Macs, count_composite
 from mapreel.core.vid2vid.paper_config import PRESETS
+from mapreel.core.vid2vid.shot import Shot, open_shot
 
 PAPER_TEACHER, PAPER_STUDENT = "paper's teacher", "paper's student"
 IN_BETWEENS_OF = "fast"
@@ -133,12 +135,19 @@ def _under(
     found |= _paper_means(networks, takes[IN_BETWEENS_OF])
     note(f"{condition.value}: in-betweens by minterpolate")
     fast = takes[IN_BETWEENS_OF]
-    found["in_betweens"] = compare_in_betweens(truth, fast, sequences[IN_BETWEENS_OF], judges, what.every)
+    shot = _maps_of(condition, what)
+    found["in_betweens"] = compare_in_betweens(truth, fast, sequences[IN_BETWEENS_OF], judges, what.every, shot)
     if what.pictures is not None:
         shown = {**sequences, "truth": kept(truth.color.read)}
         files = write_pictures(what.pictures, condition.value, truth.color.numbers, shown)
         found["pictures"] = {"files": files, "order": list(shown)}
     return found
+
+
+def _maps_of(condition: Condition, what: Comparison) -> Shot:
+    """What the renderer knows of the shot."""
+    ours = next(one for one in contenders(what.model, None) if one.name == IN_BETWEENS_OF)
+    return open_shot(load_model(what.model), request_for(ours, what.shot, condition, what.shot / "not-written"))
 
 
 def _mean_cost(macs: Macs, take: Take, networks: Mapping[str, tuple[Macs, dict[str, float]]]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from mapreel.core.media.images import read_color
 from mapreel.core.quality import LpipsSqueeze
 from mapreel.core.quality_kid import EfficientNetLite0
 from mapreel.core.vid2vid import evaluate_comparison
+from mapreel.core.vid2vid.checkpoint import load_model
 from mapreel.core.vid2vid.evaluate_comparison import PAPER_STUDENT, PAPER_TEACHER, Comparison, compare
 from mapreel.core.vid2vid.evaluate_conditions import Condition
 from mapreel.core.vid2vid.evaluate_inbetweens import compare_in_betweens
@@ -27,6 +28,7 @@ from mapreel.core.vid2vid.looks import SAMPLES, Looks
 from mapreel.core.vid2vid.models import MODEL_FILE
 from mapreel.core.vid2vid.paper_config import PaperConfig
 from mapreel.core.vid2vid.paper_network import CompositeGenerator
+from mapreel.core.vid2vid.shot import open_shot
 from mapreel.core.vid2vid.teacher_model import save_teacher
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
@@ -136,6 +138,18 @@ def test_a_take_knows_its_keys_and_times(short, model, judges, tmp_path):
     assert found is not None
     assert found["frames"] == FRAMES - len(take.keys)
     assert found["lower_by"] == pytest.approx(1 - found["lpips"] / found["lpips_minterpolate"])
+    assert "true_keys" not in found
+    request = request_for(fast, short, Condition.FRAMES, tmp_path / "take")
+    more = compare_in_betweens(
+        truth, take, picture_of, judges, every=1, shot=open_shot(load_model(str(model)), request)
+    )
+    assert more is not None
+    carried = more.pop("true_keys")
+    assert {k: v for k, v in more.items() if "seconds" not in k} == {
+        k: v for k, v in found.items() if "seconds" not in k
+    }
+    assert carried["lpips"] < found["lpips"]  # true keys, and a network that learnt nothing
+    assert carried["lower_by"] == pytest.approx(1 - carried["lpips"] / carried["lpips_minterpolate"])
     every_frame = render_take(contenders(str(model), None)[0], short, Condition.MAPS, tmp_path / "full", silent)
     assert every_frame.runs == FRAMES
     assert compare_in_betweens(truth, every_frame, every_frame.pictures(), judges, every=1) is None
