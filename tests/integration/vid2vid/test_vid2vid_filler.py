@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,25 @@ def test_every_quality_is_gone_over_and_chunks_give_the_pixels_of_the_whole(
     assert all(not np.array_equal(whole[name], plain[name]) for name in whole)
     assert len(part) == 12
     assert all(np.array_equal(part[name], whole[name]) for name in part)
+
+
+def test_frames_between_carry_what_the_filler_made_of_their_keys(own_street, model, filled, render, tmp_path):
+    for number in range(1002, 1009):  # nothing moves, so every frame shows what its keys show
+        for name in ("label", "instance"):
+            shutil.copy(own_street / name / "1001.png", own_street / name / f"{number}.png")
+    fields = {"motion": None, "quality": Quality.FAST, "frames": "1001-1008"}
+    render(own_street, "take", net=filled, **fields)
+    render(own_street, "plain", net=model, **fields)
+    made, plain = pixels(tmp_path / "take"), pixels(tmp_path / "plain")
+    keys = [f"{key}.png" for key in json.loads((tmp_path / "take" / "mapreel.json").read_text())["keys"]]
+    between = [name for name in made if keys[0] < name < keys[-1] and name not in keys]
+    assert between
+    for name in between:
+        before = made[max(key for key in keys if key < name)].astype(int)
+        after = made[min(key for key in keys if key > name)].astype(int)
+        held = (made[name] >= np.minimum(before, after) - 1) & (made[name] <= np.maximum(before, after) + 1)
+        assert held.mean() > 0.99
+        assert np.abs(made[name].astype(int) - plain[name]).mean() > 1
 
 
 def test_a_reference_frame_stays_as_it_is(street, filled, render, tmp_path):
