@@ -171,11 +171,16 @@ def unarchive(archive_file: str, out: str, *, report: Callable[[Progress], None]
     return _wait(decode_request(whole(archive_file), whole(out)), report)
 
 
-def bring_in(take: str, scene: Any | None = None, *, into: str = "node") -> Any:
-    """Show a take: into "node" (a Mapreel group of the compositor) or "strip" (of the sequencer), which is given."""
+def bring_in(take: str, scene: Any | None = None, *, into: str = "node", files: dict[int, Path] | None = None) -> Any:
+    """Show a take: into "node" (a Mapreel group of the compositor) or "strip" (of the sequencer), which is given.
+
+    files: frame number -> file, where somebody has looked already.
+    """
     scene = scene or bpy.context.scene
     path = Path(whole(take))
-    return results.bring_into_strip(scene, path) if into == "strip" else results.bring_into_node(scene, path)
+    if into == "strip":
+        return results.bring_into_strip(scene, path, files=files)
+    return results.bring_into_node(scene, path, files=files)
 
 
 def beauty_frames(scene: Any, folder: str, every: int, *, report: Callable[[int, int], None] | None = None) -> Take:

@@ -49,6 +49,10 @@ class _Operator(bpy.types.Operator):
         raise RuntimeError(self.bl_idname)
 
 
+def _frames(take: str) -> dict[int, Path]:
+    return results.frames_of(Path(take))
+
+
 class _JobOperator(_Operator):
     """One that sends a job: with a window the artist goes on, sees progress and Esc cancels; without one it waits."""
 
@@ -59,8 +63,12 @@ class _JobOperator(_Operator):
         """The job."""
         raise RuntimeError(self.bl_idname)
 
-    def over(self, context: Any, take: str) -> None:
-        """What to do with its result."""
+    @staticmethod
+    def look(take: str) -> Any:
+        """In a thread where there is a window: read from disk what `over` needs. Touches nothing of Blender's."""
+
+    def over(self, context: Any, take: str, seen: Any) -> None:
+        """What to do with its result. seen: what `look` gave."""
 
     def act(self, context: Any) -> None:
         """Send it and wait."""
@@ -69,14 +77,14 @@ class _JobOperator(_Operator):
             view = client.wait(client.submit(self.request(context)).id)
         if view.error:
             raise view.error
-        self.over(context, view.take or "")
+        self.over(context, view.take or "", self.look(view.take or ""))
 
     def invoke(self, context: Any, _event: Any) -> set[str]:
         """Send it and come back at once."""
         if bpy.app.background:
             return self.execute(context)
         try:
-            self._job = SESSION.job = SESSION.connected().submit(self.request(context))
+            self._job = SESSION.job = SESSION.connected().submit(self.request(context), after=type(self).look)
         except MapreelError as error:
             SESSION.tell(str(error))
             self.report({"ERROR"}, str(error))
@@ -109,7 +117,7 @@ class _JobOperator(_Operator):
             self.report({"ERROR"} if job.error else {"INFO"}, job.sentence)
             return {"CANCELLED"}
         try:
-            self.over(context, job.take)
+            self.over(context, job.take, job.prepared)
         except MapreelError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -134,14 +142,17 @@ class MAPREEL_OT_render(_JobOperator):
         group = self._group()
         return shot_of(context.scene, group.mapreel if group else None).render_request()
 
-    def over(self, context: Any, take: str) -> None:
+    look = staticmethod(_frames)
+
+    def over(self, context: Any, take: str, seen: Any) -> None:
         """Show the take."""
         group = self._group()
         (group or context.scene).mapreel.take = stored(Path(take))
+        SESSION.takes.forget()
         if self.into == "node":
-            results.bring_into_node(context.scene, Path(take), group)
+            results.bring_into_node(context.scene, Path(take), group, seen)
         elif self.into == "strip":
-            results.bring_into_strip(context.scene, Path(take))
+            results.bring_into_strip(context.scene, Path(take), files=seen)
 
 
 class MAPREEL_OT_cancel(_Operator):
@@ -241,10 +252,12 @@ class MAPREEL_OT_import_archive(_JobOperator):
         archive = Path(whole(self.filepath or context.scene.mapreel.archive))
         return decode_request(str(archive), str(archive.with_suffix("")))
 
-    def over(self, context: Any, take: str) -> None:
+    look = staticmethod(_frames)
+
+    def over(self, context: Any, take: str, seen: Any) -> None:
         """Show them."""
         if self.into != "none":
-            api.bring_in(take, context.scene, into=self.into)
+            api.bring_in(take, context.scene, into=self.into, files=seen)
 
 
 class MAPREEL_OT_write_maps(StepOperator):

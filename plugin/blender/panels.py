@@ -92,7 +92,7 @@ def wrapped(sentence: str, columns: int = 48) -> list[str]:
 def draw_takes(layout: Any, settings: Any, group: str) -> None:
     """All takes of this output, the one that is shown marked."""
     shown = absolute(settings.take)
-    takes = results.takes_beside(Path(shown)) if shown else []
+    takes = SESSION.takes.beside(Path(shown)) if shown else []
     for take in takes[-8:]:
         icon = "RADIOBUT_ON" if str(take) == shown else "RADIOBUT_OFF"
         button = layout.operator("mapreel.show_take", text=take.name, icon=icon)

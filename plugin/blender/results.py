@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from mapreel.plugin.blender import versions
 
 GROUP = "Mapreel"
 PICTURES = "Take"  # name of the image node inside the group
+ENDINGS = (".png", ".exr", ".tif", ".tiff")
+NOWHERE = ".none"  # the name of no picture
 _NUMBER = re.compile(r"(-?\d+)(\.\w+)$")
 
 
@@ -24,43 +27,67 @@ def frames_of(take: Path) -> dict[int, Path]:
     found = {}
     for path in sorted(take.iterdir()):
         match = _NUMBER.search(path.name)
-        if match and path.suffix.lower() in {".png", ".exr", ".tif", ".tiff"} and not path.name.startswith("."):
+        if match and is_picture(path.name):
             found[int(match[1])] = path
     if not found:
         raise EmptySequenceError(f"the take {take} holds no pictures", "choose another take", file=str(take))
     return dict(sorted(found.items()))
 
 
+def is_picture(name: str) -> bool:
+    """Whether a file of this name is a finished frame of a take."""
+    return bool(_NUMBER.search(name)) and name.lower().endswith(ENDINGS) and not name.startswith(".")
+
+
 def takes_beside(take: Path) -> list[Path]:
-    """All takes of one output, oldest first: NAME, NAME_v002 …"""
+    """All takes of one output that hold pictures, oldest first: NAME, NAME_v002 …"""
     stem = re.sub(r"_v\d{3,}$", "", take.name)
     if not take.parent.is_dir():
         return []
     named = re.compile(re.escape(stem) + r"(_v\d{3,})?")
-    return sorted(path for path in take.parent.iterdir() if path.is_dir() and named.fullmatch(path.name))
+    return sorted(path for path in take.parent.iterdir() if named.fullmatch(path.name) and _has_pictures(path))
 
 
-def load_image(take: Path) -> Any:
-    """The take as an image sequence of Blender, read again if it was there."""
-    files = frames_of(take)
+def _has_pictures(take: Path) -> bool:
+    """Whether there is anything to show: a job that failed at once leaves an empty folder, which it may go on with."""
+    try:
+        with os.scandir(take) as entries:
+            return any(is_picture(entry.name) for entry in entries)
+    except OSError:  # no folder, or none of ours
+        return False
+
+
+def load_image(take: Path, files: dict[int, Path]) -> Any:
+    """The take as an image sequence of Blender. What is as it should be is left alone: Blender would read it anew."""
     first = next(iter(files.values()))
     image = bpy.data.images.load(str(first), check_existing=True)
-    image.source = "SEQUENCE"
+    if image.source != "SEQUENCE":
+        image.source = "SEQUENCE"
     image.name = f"{take.name}"
-    image.filepath = versions.stored(first)
-    if first.suffix.lower() != ".exr":
+    image.filepath_raw = versions.stored(first)
+    if first.suffix.lower() != ".exr" and image.colorspace_settings.name != "sRGB":
         image.colorspace_settings.name = "sRGB"
     return image
 
 
-def show_in(node: Any, take: Path) -> None:
-    """Have an image node of the compositor show a take at its own frame numbers."""
-    numbers = list(frames_of(take))
-    node.image = load_image(take)
+def show_in(node: Any, take: Path, files: dict[int, Path] | None = None) -> None:
+    """Have an image node of the compositor show a take at its own frame numbers. files: as `frames_of` gives them.
+
+    Blender reads a whole picture at once, in the main thread, when a node is given its image (half a second for 4K):
+    it is given one that names no file, and the file when nobody waits for it. Composing reads it in a thread.
+    """
+    files = files or frames_of(take)
+    numbers, image = list(files), load_image(take, files)
+    if node.image != image:
+        path = image.filepath_raw
+        image.filepath_raw = str(take / NOWHERE)
+        node.image = image
+        image.filepath_raw = path
     node.frame_start = numbers[0]
     node.frame_offset = numbers[0] - 1
     node.frame_duration = numbers[-1] - numbers[0] + 1
     node.use_auto_refresh = True
+    image.buffers_free()  # nothing may be remembered of the file that was not there
 
 
 def new_group(scene: Any) -> Any:
@@ -119,21 +146,25 @@ def add_node(scene: Any, group: Any | None = None) -> Any:
     return node
 
 
-def bring_into_node(scene: Any, take: Path, group: Any | None = None) -> Any:
-    """Show a take in a Mapreel node of the scene: in `group`, else in the first there is, else in a new one."""
+def bring_into_node(scene: Any, take: Path, group: Any | None = None, files: dict[int, Path] | None = None) -> Any:
+    """Show a take in a Mapreel node of the scene: in `group`, else in the first there is, else in a new one.
+
+    files: as `frames_of` gives them, where somebody has looked already: on a slow disk that takes its time.
+    """
+    files = files or frames_of(take)
     tree = versions.compositor(scene)
     groups = [node.node_tree for node in tree.nodes if node.bl_idname == "CompositorNodeGroup"]
     chosen = group or next((found for found in groups if is_ours(found)), None) or add_node(scene).node_tree
-    show_in(chosen.nodes[PICTURES], take)
+    show_in(chosen.nodes[PICTURES], take, files)
     for node in (node for node in tree.nodes if getattr(node, "node_tree", None) == chosen):
         node.mute = bool(node.mute)  # an assignment makes Blender compose anew; changes inside the group do not
     chosen.mapreel.take = versions.stored(take)
     return chosen
 
 
-def bring_into_strip(scene: Any, take: Path, channel: int = 1) -> Any:
+def bring_into_strip(scene: Any, take: Path, channel: int = 1, files: dict[int, Path] | None = None) -> Any:
     """Show a take as an image strip of the sequencer, its first frame at its own number. Gives the strip."""
-    files = frames_of(take)
+    files = files or frames_of(take)
     numbers = list(files)
     all_strips = versions.strips(scene)
     end = numbers[-1] + 1
@@ -141,11 +172,24 @@ def bring_into_strip(scene: Any, take: Path, channel: int = 1) -> Any:
     while channel in busy:
         channel += 1
     first = files[numbers[0]]
-    strip = all_strips.new_image(take.name, str(first), channel, numbers[0], fit_method="ORIGINAL")
+    # Blender reads the picture that a strip is made of, in the main thread: one that is not there takes no time
+    strip = all_strips.new_image(take.name, str(take / NOWHERE), channel, numbers[0], fit_method="ORIGINAL")
+    strip.elements[0].filename = first.name
+    held = first
     for number in range(numbers[0] + 1, end):
-        held = max(known for known in numbers if known <= number)
-        strip.elements.append(files[held].name)
+        held = files.get(number, held)
+        strip.elements.append(held.name)
     strip.directory = versions.stored(take)
-    if first.suffix.lower() != ".exr":
-        strip.colorspace_settings.name = "sRGB"
+    strip.colorspace_settings.name = _colour_space(first)
     return strip
+
+
+def _colour_space(first: Path) -> str:
+    """What Blender takes a picture to be in: sRGB for 8 bits, what it calls scene-linear for EXR."""
+    if first.suffix.lower() != ".exr":
+        return "sRGB"
+    image = bpy.data.images.load(str(first), check_existing=True)
+    name = str(image.colorspace_settings.name)
+    if not image.users:
+        bpy.data.images.remove(image)
+    return name

@@ -14,12 +14,13 @@ from bpy.app.handlers import persistent
 from mapreel.core.contract.draft import DraftFrame
 from mapreel.core.contract.errors import MapreelError
 from mapreel.core.contract.host_session import HostCommand, HostFacts
-from mapreel.plugin.blender import api, picture_file
+from mapreel.plugin.blender import api, picture_file, results
 from mapreel.plugin.blender.properties import shot_of
 from mapreel.plugin.blender.versions import absolute
 from mapreel.plugin.shared import map_look
 from mapreel.plugin.shared.link import Link, LinkedJob
 from mapreel.plugin.shared.map_look import MapLook
+from mapreel.plugin.shared.take_list import TakeList
 
 PUMP_EVERY_S = 0.1
 DRAFT_IMAGE = "Mapreel Draft"
@@ -37,6 +38,7 @@ class Session:
         self.said = ""  # the last sentence for the artist
         self.drafted: int | None = None  # the frame that the draft shows
         self.looks: dict[tuple[str, str], MapLook] = {}  # what is known of maps, by path and palette
+        self.takes = TakeList(results.takes_beside)
         self._look_wish: tuple[str, str] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -54,7 +56,8 @@ class Session:
         return self.looks.get(key)
 
     def begin_look(self) -> None:
-        """Look at the maps that a panel asked for."""
+        """Look at the maps and takes that a panel asked for."""
+        self.takes.begin_look(self.connected(), redraw)
         wish, self._look_wish = self._look_wish, None
         if wish is not None and wish not in self.looks:
             self.check(wish)
@@ -113,8 +116,9 @@ class Session:
         if image is None:
             image = bpy.data.images.load(str(path))
             image.name = DRAFT_IMAGE
+        elif image.filepath != str(path):
+            image.filepath = str(path)  # Blender reads it anew for this
         else:
-            image.filepath = str(path)
             image.reload()
         self.drafted = answer.number
         self.tell(f"draft of frame {answer.number}")

@@ -50,6 +50,7 @@ class LinkedJob:
     error: str = ""
     note: str = ""  # what went wrong and mends itself; gone with the next frame
     result: dict[str, Any] = field(default_factory=dict)
+    prepared: Any = None  # what `after` gave, once it is finished
     is_over: bool = False
 
     @property
@@ -91,9 +92,11 @@ class Link:
         self._came: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._session = DraftSession()
         self._wish: queue.LifoQueue[_Wish] = queue.LifoQueue()
-        self._drafter: threading.Thread | None = None
+        self._wanted: queue.SimpleQueue[tuple[Callable[[], None], str] | None] = queue.SimpleQueue()
+        self._starter: threading.Thread | None = None
+        self._drafting = threading.Lock()  # held while a thread asks for drafts
         self._closed = threading.Event()
-        self._listener: threading.Thread | None = None
+        self._listens = False
         self.session = new_session()  # the name that this host has at the service
         self.panel: subprocess.Popen[bytes] | None = None
         self._facts: HostFacts | None = None
@@ -117,11 +120,20 @@ class Link:
             count += 1
         return count
 
-    def submit(self, request: Request, done: Callable[[LinkedJob], None] | None = None) -> LinkedJob:
-        """Send a job and watch it; `done` is called from `pump` when it is over, whatever came of it."""
+    def submit(
+        self,
+        request: Request,
+        done: Callable[[LinkedJob], None] | None = None,
+        after: Callable[[str], Any] | None = None,
+    ) -> LinkedJob:
+        """Send a job and watch it; `done` is called from `pump` when it is over, whatever came of it.
+
+        after: what takes long with its result (the path), called in a thread when it is finished; what it gives stands
+        in `prepared`, and its MapreelError becomes the job's.
+        """
         job = LinkedJob(request.kind)
         self.jobs.append(job)
-        self._start(lambda: self._watch(job, request, done), f"mapreel-{request.kind}")
+        self._start(lambda: self._watch(job, request, done, after), f"mapreel-{request.kind}")
         return job
 
     def apart(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
@@ -144,8 +156,7 @@ class Link:
         prepare: what takes long, called before that in a thread; its MapreelError is shown in place of the frame.
         """
         self._wish.put(_Wish(request, show, prepare))
-        if self._drafter is None or not self._drafter.is_alive():
-            self._drafter = self._start(self._draft_loop, "mapreel-draft")
+        self._start(self._draft_loop, "mapreel-draft")
 
     def open_session(self, facts: HostFacts, do: Callable[[HostCommand], None]) -> None:
         """Tell the service what is open here, now and at every change; `do` is called from `pump` for each command.
@@ -154,8 +165,9 @@ class Link:
         MapreelError for what cannot be done, which is told to whoever asked.
         """
         self._facts, self._do = facts, do
-        if self._listener is None:
-            self._listener = self._start(self._listen, "mapreel-host")
+        if not self._listens:
+            self._listens = True
+            self._start(self._listen, "mapreel-host")
 
     def open_panel(self, paths: tuple[str, ...], tell: Callable[[str], None]) -> None:
         """Start the panel as a process of its own that knows this host; it outlives us.
@@ -170,13 +182,23 @@ class Link:
     def close(self) -> None:
         """Stop listening; jobs go on in the service."""
         self._closed.set()
+        self._wanted.put(None)
 
     # -- in threads ------------------------------------------------------------------------------------------------
 
-    def _start(self, work: Callable[[], None], name: str) -> threading.Thread:
-        thread = threading.Thread(target=work, name=name, daemon=True)
-        thread.start()
-        return thread
+    def _start(self, work: Callable[[], None], name: str) -> None:
+        """Have a thread do it. `Thread.start` waits until the new thread runs: one of ours waits, not the host's."""
+        self._wanted.put((work, name))
+        if self._starter is None:
+            self._starter = threading.Thread(target=self._start_threads, name="mapreel-starter", daemon=True)
+            self._starter.start()
+
+    def _start_threads(self) -> None:
+        while True:
+            wanted = self._wanted.get()
+            if wanted is None:
+                return
+            threading.Thread(target=wanted[0], name=wanted[1], daemon=True).start()
 
     def _post(self, act: Callable[[], None]) -> None:
         if not self._closed.is_set():
@@ -189,7 +211,14 @@ class Link:
         except MapreelError:
             pass  # over already, or the watching thread has its own sentence for it
 
-    def _watch(self, job: LinkedJob, request: Request, done: Callable[[LinkedJob], None] | None) -> None:
+    def _watch(
+        self,
+        job: LinkedJob,
+        request: Request,
+        done: Callable[[LinkedJob], None] | None,
+        after: Callable[[str], Any] | None,
+    ) -> None:
+        prepared = None
         try:
             with self.client() as client:
                 view = client.submit(request)
@@ -199,10 +228,13 @@ class Link:
                 ):
                     if self._closed.is_set():
                         return
-                    self._post(functools.partial(_take_over, job, event.job))
+                    if not event.job.state.is_over:  # the end is told below, with what is prepared
+                        self._post(functools.partial(_take_over, job, event.job))
                     self._post(functools.partial(_note_event, job, event))
                 view = client.show(view.id)
-                self._post(functools.partial(_take_over, job, view))
+                if after is not None and view.state is JobState.FINISHED:
+                    prepared = after(view.take or "")
+                self._post(functools.partial(_take_over, job, view, prepared))
         except MapreelError as error:
             self._post(functools.partial(_fail, job, told_better(error, self._arguments["python"])))
         except Exception as error:  # noqa: BLE001 - the end of a thread: a host must hear of it as a sentence
@@ -262,14 +294,21 @@ class Link:
             self._answers.put(HostAnswer(command.number))
 
     def _draft_loop(self) -> None:
-        with self.client() as client:
-            while not self._closed.is_set():
-                try:
-                    wish = self._wish.get(timeout=5.0)
-                except queue.Empty:
-                    return
-                self._forget_older()
-                self._one_draft(client, wish)
+        while not self._wish.empty() and self._drafting.acquire(blocking=False):
+            try:
+                with self.client() as client:
+                    self._draft_until_idle(client)
+            finally:
+                self._drafting.release()
+
+    def _draft_until_idle(self, client: ServiceClient) -> None:
+        while not self._closed.is_set():
+            try:
+                wish = self._wish.get(timeout=5.0)
+            except queue.Empty:
+                return
+            self._forget_older()
+            self._one_draft(client, wish)
 
     def _forget_older(self) -> None:
         while True:
@@ -310,7 +349,8 @@ def _all_of(answers: queue.SimpleQueue[HostAnswer]) -> tuple[HostAnswer, ...]:
     return tuple(found)
 
 
-def _take_over(job: LinkedJob, view: JobView) -> None:
+def _take_over(job: LinkedJob, view: JobView, prepared: Any = None) -> None:
+    job.prepared = prepared
     job.id, job.state, job.take = view.id, view.state.value, view.take or job.take
     job.progress = view.progress or job.progress
     job.result = view.result or job.result

@@ -11,7 +11,7 @@ import bpy
 import inside
 
 package = inside.begin()
-from bl_ext.user_default.mapreel_blender import session  # noqa: E402
+from bl_ext.user_default.mapreel_blender import api, results, session  # noqa: E402
 from bl_ext.user_default.mapreel_blender.properties import shot_of  # noqa: E402
 
 held: dict[str, list[float]] = {}
@@ -37,7 +37,16 @@ while not job.is_over and time.monotonic() - started < 200.0:
     if number % 25 == 0:  # the playhead moves on, as with "Follow playhead"
         timed("draft", session.SESSION.ask_draft, scene)
     time.sleep(0.02)
+bpy.data.images.remove(bpy.data.images.load(inside.GIVEN["pictures"][0] + "/0001.png"))  # Blender readies its readers
+wide = inside.GIVEN["pictures"]
+for take in [*wide, *wide]:  # new ones, then such as Blender knows
+    timed("bring in", api.bring_in, take, scene)
+for take in wide:
+    strip = timed("bring in as a strip", lambda take=take: api.bring_in(take, scene, into="strip"))
+picture = next(group for group in bpy.data.node_groups if results.is_ours(group)).nodes[results.PICTURES].image
 inside.end(
+    shown=bpy.path.abspath(picture.filepath),
+    strip=[bpy.path.abspath(strip.directory), strip.colorspace_settings.name, [each.filename for each in strip.elements]],
     held=held,
     state=job.state,
     sentence=job.sentence,

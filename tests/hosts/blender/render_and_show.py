@@ -32,6 +32,7 @@ for frame in (1, 3):
 
 operator = bpy.ops.mapreel.render()
 second = bpy.path.abspath(scene.mapreel.take)
+(inside.FOLDER / "mapreel" / "take_v003").mkdir()  # as a job leaves it that failed at once
 takes = [path.name for path in results.takes_beside(Path(second))]
 bpy.ops.mapreel.show_take(take=take.path, group=group.name)
 back_to_first = bpy.path.abspath(group.mapreel.take)
