@@ -45,8 +45,8 @@ def test_the_main_thread_is_not_held(blender: Any, wide: list[str], record_prope
     assert p99(every) < LONGEST_MS, {name: (p99(values), max(values)) for name, values in said["held"].items()}
     # a single call that reads a picture, or waits for a thread to start, would be far above this
     for name in ("submit", "bring in", "bring in as a strip"):
-        assert sorted(said["held"][name])[0] < LONGEST_MS, (name, said["held"][name])
         assert sum(said["held"][name]) / len(said["held"][name]) < LONGEST_MS, (name, said["held"][name])
     assert said["shown"] == f"{wide[1]}/0001.exr"
     assert said["strip"][0].rstrip("/") == wide[1]
-    assert said["strip"][1:] == ["Linear Rec.709", ["0001.exr", "0002.exr"]]
+    assert said["strip"][1] == "Linear Rec.709"
+    assert said["elements"] == ["0001.exr", "0002.exr"]

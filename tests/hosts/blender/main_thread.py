@@ -46,7 +46,8 @@ for take in wide:
 picture = next(group for group in bpy.data.node_groups if results.is_ours(group)).nodes[results.PICTURES].image
 inside.end(
     shown=bpy.path.abspath(picture.filepath),
-    strip=[bpy.path.abspath(strip.directory), strip.colorspace_settings.name, [each.filename for each in strip.elements]],
+    strip=[bpy.path.abspath(strip.directory), strip.colorspace_settings.name],
+    elements=[each.filename for each in strip.elements],
     held=held,
     state=job.state,
     sentence=job.sentence,
