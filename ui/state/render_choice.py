@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mapreel.core.contract.errors import MapreelError, UsageError
 from mapreel.core.contract.frames import FrameRange, MissingFrames
@@ -91,8 +91,8 @@ class RenderChoice:
         return str(Path(self.folder) / f"{self.name}{FORMATS[self.format].suffix}")
 
 
-def render_request(choice: RenderChoice) -> RenderRequest:
-    """The request. Raises UsageError with the sentence of what cannot be."""
+def render_request(choice: RenderChoice, **extra: Any) -> RenderRequest:
+    """The request, with more of its fields. Raises UsageError with the sentence of what cannot be."""
     chosen = FORMATS[choice.format]
     check_output(choice)
     check_frames(choice)
@@ -114,6 +114,7 @@ def render_request(choice: RenderChoice) -> RenderRequest:
         ocio=(choice.ocio or None) if choice.colour_space else None,
         palette=choice.palette or None,
         classes=choice.classes,
+        **extra,
     )
 
 

@@ -28,10 +28,10 @@ from mapreel.ui.state.render_choice import (
     free_bytes,
     next_name,
     problems,
-    render_request,
     studio_config,
     with_handles,
 )
+from mapreel.ui.state.render_extras import RenderExtras
 from mapreel.ui.state.shot import ShotKind
 from mapreel.ui.text import tr
 
@@ -120,6 +120,7 @@ class RenderForm(Observable):
         self._errands, self._preferences, self._messages = errands, preferences, messages
         self._shot: ShotState | None = None
         self._ocio = studio_config()
+        self.extras = RenderExtras(preferences)
         self._blocked = ""
         self._look = QTimer(self)
         self._look.setSingleShot(True)
@@ -136,6 +137,7 @@ class RenderForm(Observable):
         models.known_changed.connect(self._changed)
         models.added.connect(self._choose_model)
         bridge.state_changed.connect(self._changed)
+        self.extras.changed.connect(self._changed)
         self.submitting_changed.connect(self._judge)
         jobs.changed.connect(self._hear)
         jobs.finished.connect(lambda _: self._look.start())
@@ -251,7 +253,7 @@ class RenderForm(Observable):
         if self.reason:
             return
         try:
-            request = render_request(self.choice())
+            request = self.extras.added_to(self.choice())
         except UsageError as error:
             self._say("render", error)
             return
@@ -322,11 +324,14 @@ class RenderForm(Observable):
         self._look.start()
 
     def _judge(self, _: object = None) -> None:
-        found = problems(self.choice(), self.model_facts) if self._shot is not None else {}
+        choice = self.choice()
+        found = problems(choice, self.model_facts) if self._shot is not None else {}
+        unsigned = self.extras.problem(choice)
+        if unsigned is not None and self._shot is not None:
+            found["signing"] = unsigned
+        shown = {field: sentence(str(error)) for field, error in found.items()}
         if self._blocked and "out" not in found:
-            shown = {**{field: sentence(str(error)) for field, error in found.items()}, "out": self._blocked}
-        else:
-            shown = {field: sentence(str(error)) for field, error in found.items()}
+            shown["out"] = self._blocked
         self.problems = tuple(shown.items())
         self.reason = self._reason()
 
@@ -365,7 +370,7 @@ class RenderForm(Observable):
 
     def _estimate(self, choice: RenderChoice) -> None:
         try:
-            request = render_request(choice)
+            request = self.extras.added_to(choice)
         except UsageError:
             self.estimate = None
             return

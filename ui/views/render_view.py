@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QEvent, Qt
+from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import (
     QFileDialog,
     QFormLayout,
@@ -13,13 +13,14 @@ from PyQt6.QtWidgets import (
     QHBoxLayout,
     QInputDialog,
     QLayoutItem,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from mapreel.ui.text import tr
 from mapreel.ui.views.binding import allow, describe, faded, follow, primary, tool
+from mapreel.ui.views.form_rows import Scrolled
+from mapreel.ui.views.render_extras import ExtraFields
 from mapreel.ui.views.render_fields import (
     ModelField,
     OutputFields,
@@ -60,6 +61,7 @@ class RenderView(QWidget):
         self.space = SpaceField(self._form)
         self.rate = rate_field(studio)
         self.references = References(studio)
+        self.extras = ExtraFields(studio)
         self.sums = Sums(studio)
         self.rest = Problem()
         self.progress = RenderProgress(studio)
@@ -95,16 +97,13 @@ class RenderView(QWidget):
         form.addRow("", self.output.problem)
         form.addRow(_line())
         form.addRow(tr("References"), self.references)
-        inside = _Inside(form)
+        form.addRow(_line())
+        form.addRow(self.extras)
+        inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(10, 8, 10, 8)
         column.addLayout(form)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
         below = QVBoxLayout()
         below.setContentsMargins(10, 6, 10, 10)
         below.setSpacing(6)
@@ -113,7 +112,7 @@ class RenderView(QWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
-        whole.addWidget(scroll, 1)
+        whole.addWidget(Scrolled(inside), 1)
         whole.addWidget(_line())
         whole.addLayout(below)
 
@@ -157,19 +156,6 @@ class RenderView(QWidget):
     def _judge_presets(self, _: object = None) -> None:
         own = self.presets.chosen() in self._studio.render_presets.own
         allow(self.delete_button, "" if own else tr("Only settings of your own can be deleted."))
-
-
-class _Inside(QWidget):
-    """Holds a form, whose heights are counted anew when anything in it changes: Qt keeps old ones of wrapped lines."""
-
-    def __init__(self, form: QFormLayout) -> None:
-        super().__init__()
-        self._form = form
-
-    def event(self, event: QEvent | None) -> bool:
-        if event is not None and event.type() == QEvent.Type.LayoutRequest:
-            self._form.invalidate()
-        return super().event(event)
 
 
 def _line() -> QFrame:
