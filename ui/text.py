@@ -47,6 +47,23 @@ def retold(sentence: str) -> str:
     return QCoreApplication.translate(CORE, sentence)
 
 
+def figure(value: float, digits: int) -> str:
+    """A number with so many digits after its point, as people of the panel's language write it."""
+    return QLocale().toString(float(value), "f", digits)
+
+
+def significant(value: float, digits: int = 6) -> str:
+    """A number with so many digits that matter."""
+    return QLocale().toString(float(value), "g", digits)
+
+
+def percent(value: float) -> str:
+    """A part of a hundred, as exact as anybody reads it."""
+    if value < 0.1:
+        return f"<{figure(0.1, 1)} %"
+    return f"{figure(value, 1 if value < 9.95 else 0)} %"
+
+
 def languages() -> tuple[str, ...]:
     """The languages that the panel speaks, English first."""
     return ("en", *sorted(folder.name for folder in LOCALES.iterdir() if folder.is_dir()))
@@ -111,10 +128,18 @@ class Catalogue(QTranslator):
 
 
 def speak(app: QCoreApplication, language: str | None = None) -> str:
-    """Install a language (the system's by default) for texts made from now on; gives which one it is."""
-    wanted = language or QLocale.system().name().split("_")[0]
-    if wanted not in (*languages(), PSEUDO) or wanted == "en":
-        return "en"
+    """Install a language (the system's by default) for texts made from now on; gives which one it is.
+
+    Numbers, dates and times follow it, too: as the system writes them where it speaks the same language.
+    """
+    system = QLocale.system()
+    own = system.name().split("_")[0]
+    wanted = language or own
+    wanted = wanted if wanted in (*languages(), PSEUDO) else "en"
+    tongue = "en" if wanted == PSEUDO else wanted
+    QLocale.setDefault(system if own == tongue else QLocale(tongue))
+    if wanted == "en":
+        return wanted
     app.installTranslator(Catalogue(wanted, app))
     qt = QTranslator(app)
     if qt.load(f"qtbase_{wanted}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):

@@ -8,10 +8,12 @@ import re
 from pathlib import Path
 
 import pytest
-from PyQt6.QtCore import QCoreApplication
+from PyQt6.QtCore import QCoreApplication, QLocale, QTranslator
 
 from mapreel.ui import text as text_module
-from mapreel.ui.text import PSEUDO, Catalogue, catalogue, languages, pseudo, tr
+from mapreel.ui.state.job_model import moment
+from mapreel.ui.state.job_texts import about, size_text, span
+from mapreel.ui.text import PSEUDO, Catalogue, catalogue, figure, languages, percent, pseudo, significant, speak, tr
 
 UI = Path(text_module.__file__).parent
 PLACE = re.compile(r"\{(\w*)[^}]*\}")
@@ -79,3 +81,47 @@ def test_japanese_is_what_a_japanese_system_gets(qapp):
         assert tr("Shots") == "ショット"
     finally:
         QCoreApplication.removeTranslator(catalogue_of)
+
+
+@pytest.fixture
+def locale():
+    """Whatever a test makes of it, the next one has the old one."""
+    before = QLocale()
+    yield
+    QLocale.setDefault(before)
+
+
+@pytest.fixture
+def spoken(qapp, locale):
+    yield lambda language: speak(qapp, language)
+    for translator in qapp.findChildren(QTranslator):
+        qapp.removeTranslator(translator)
+        translator.setParent(None)
+
+
+def test_times_and_dates_are_japanese_in_a_japanese_panel(spoken):
+    assert spoken("ja") == "ja"
+    assert QLocale().language() == QLocale.Language.Japanese
+    assert about(40) == "約 40 秒"
+    assert span(65) == "1:05 分"
+    assert moment(86400.0 * 365 * 30).startswith(("1999/12/", "2000/01/"))  # whatever the zone
+    assert QLocale().dayName(1) == "月曜日"
+
+
+def test_english_has_english_numbers_whatever_the_system(spoken):
+    for language in ("en", PSEUDO):
+        spoken(language)
+        assert QLocale().language() in (QLocale.Language.English, QLocale.Language.C)
+        assert size_text(1.5e9) == "1.5 GB"
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "1,234.5"), ("ja", "1,234.5"), ("de", "1.234,5")])
+def test_numbers_are_written_as_the_language_writes_them(locale, language, said):
+    QLocale.setDefault(QLocale(language))
+    assert figure(1234.5, 1) == said
+    comma = "," if language == "de" else "."
+    assert size_text(1.52e9) == f"1{comma}5 GB"
+    assert percent(6.54) == f"6{comma}5 %"
+    assert percent(0.01) == f"<0{comma}1 %"
+    assert significant(0.12345, 2) == f"0{comma}12"
+    assert about(5400) in (f"about 1{comma}5 h", "about 90 min")

@@ -13,7 +13,7 @@ from mapreel.core.contract.frames import FrameRange
 from mapreel.core.contract.paths import checked_path
 from mapreel.core.contract.pictures import file_spec
 from mapreel.core.contract.requests import DecodeFormat, DecodeRequest, EncodeRequest, Preset
-from mapreel.ui.text import tr
+from mapreel.ui.text import figure, significant, tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,7 +237,7 @@ def meaning(choice: EncodeChoice) -> str:
         return ""
     return tr(
         "That is {bits} bits a pixel: one part in {parts} of uncompressed 8 bit.",
-        bits=f"{bits:.3g}",
+        bits=significant(bits, 3),
         parts=_parts(24 / bits),
     )
 
@@ -256,4 +256,4 @@ def quality_words(psnr_db: float) -> str:
 
 
 def _parts(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+    return figure(value, 0) if value >= 10 else figure(value, 1)

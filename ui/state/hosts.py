@@ -13,7 +13,7 @@ from mapreel.core.contract.host_session import WAIT_S
 from mapreel.ui.state.bridge import ServiceState
 from mapreel.ui.state.messages import sentence, spoken
 from mapreel.ui.state.observable import Observable, Property
-from mapreel.ui.text import tr
+from mapreel.ui.text import significant, tr
 
 if TYPE_CHECKING:
     from mapreel.core.contract.errors import MapreelError
@@ -165,7 +165,7 @@ def host_facts(host: HostView) -> str:
     if facts.last > facts.first:
         parts.append(f"{facts.first}-{facts.last}")
     if facts.fps > 0:
-        parts.append(tr("{rate} fps", rate=f"{facts.fps:.6g}"))
+        parts.append(tr("{rate} fps", rate=significant(facts.fps)))
     if facts.width and facts.height:
         parts.append(f"{facts.width} x {facts.height}")
     return " · ".join(parts)

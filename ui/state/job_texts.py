@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mapreel.core.contract.frames import SequencePattern
 from mapreel.core.contract.jobs import JobState
-from mapreel.ui.text import tr
+from mapreel.ui.text import figure, significant, tr
 
 if TYPE_CHECKING:
     from mapreel.core.contract.job_view import JobView
@@ -108,7 +108,7 @@ def about(seconds: float) -> str:
         return tr("about {count} s", count=round(seconds / 10) * 10)
     if seconds < 90 * 60:
         return tr("about {count} min", count=max(1, round(seconds / 60)))
-    return tr("about {count} h", count=f"{round(seconds / 1800) / 2:g}")
+    return tr("about {count} h", count=significant(round(seconds / 1800) / 2))
 
 
 def time_left(view: JobView, age_s: float = 0.0) -> str:
@@ -134,5 +134,5 @@ def size_text(size_bytes: float) -> str:
     for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if size_bytes >= scale * 0.95:
             value = size_bytes / scale
-            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+            return f"{figure(value, 1)} {unit}" if value < 10 else f"{figure(value, 0)} {unit}"
     return f"{max(1, round(size_bytes / 1e3))} kB"

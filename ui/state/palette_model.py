@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PyQt6.QtCore import QAbstractTableModel, QModelIndex, Qt
 
 from mapreel.ui.state.palette_rows import ClassRow, Standing
-from mapreel.ui.text import tr, trn
+from mapreel.ui.text import figure, percent, tr, trn
 
 if TYPE_CHECKING:
     from mapreel.ui.state.palette_editor import PaletteEditor
@@ -119,19 +119,15 @@ def _text(row: ClassRow, column: Column) -> str:
 
 def shown_share(row: ClassRow) -> str:
     """The part of the frame, short."""
-    if not row.pixels:
-        return ""
-    percent = row.share * 100
-    return "<0.1 %" if percent < 0.1 else f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"
+    return percent(row.share * 100) if row.pixels else ""
 
 
 def told(row: ClassRow) -> str:
     """All about a class, in lines."""
     lines = [row.name if row.id is None else f"{row.name} ({row.id})"]
     if row.pixels is not None:
-        lines.append(
-            trn("{number} pixel in this frame", "{number} pixels in this frame", row.pixels, number=f"{row.pixels:,}")
-        )
+        number = figure(row.pixels, 0)
+        lines.append(trn("{number} pixel in this frame", "{number} pixels in this frame", row.pixels, number=number))
     if row.becomes:
         lines.append(tr("Rendered as {name}.", name=row.becomes))
     if row.color is None:

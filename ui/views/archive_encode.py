@@ -19,7 +19,7 @@ from mapreel.core.contract.requests import DEPTHS, Preset
 from mapreel.ui.state.archive_choice import Aim
 from mapreel.ui.state.job_texts import about, size_text
 from mapreel.ui.state.shot import Layer
-from mapreel.ui.text import tr, trn
+from mapreel.ui.text import figure, significant, tr, trn
 from mapreel.ui.views.binding import (
     allow,
     bind_check,
@@ -238,9 +238,9 @@ def encode_words(view: JobView) -> str:
     result = view.result or {}
     frames = trn("{count} frame", "{count} frames", int(result.get("frames", 0)))
     weight = size_text(float(result.get("file_bytes", 0)))
-    bits = tr("{bits} bits a pixel", bits=f"{float(result.get('bits_per_pixel', 0)):.3g}")
-    quality = f"{float(result.get('psnr_db', 0)):.1f} dB"
-    worst = tr("worst frame {value} dB", value=f"{float(result.get('psnr_db_worst_frame', 0)):.1f}")
+    bits = tr("{bits} bits a pixel", bits=significant(float(result.get("bits_per_pixel", 0)), 3))
+    quality = f"{figure(float(result.get('psnr_db', 0)), 1)} dB"
+    worst = tr("worst frame {value} dB", value=figure(float(result.get("psnr_db_worst_frame", 0)), 1))
     lines = [f"{frames} · {weight} · {bits}", f"{quality} · {worst}"]
     if result.get("psnr_target_met") is False:
         lines.append(tr("The quality that was asked for is not reached: use preset best, or ask for less."))

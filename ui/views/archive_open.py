@@ -12,7 +12,7 @@ from mapreel.core.contract.errors import MapreelError
 from mapreel.ui.state.archive_choice import DECODED
 from mapreel.ui.state.job_texts import size_text, span
 from mapreel.ui.state.messages import sentence
-from mapreel.ui.text import tr, trn
+from mapreel.ui.text import figure, significant, tr, trn
 from mapreel.ui.views.binding import (
     allow,
     bind_check,
@@ -181,11 +181,11 @@ class OpenPart(QWidget):
             tr("Group {number} of {count}", number=place + 1, count=len(facts.groups)),
             f"{group.numbers[0]}-{group.numbers[-1]}",
             size_text(group.size_bytes),
-            tr("{bits} bits a pixel", bits=f"{group.bits_per_pixel(facts.size):.3g}"),
+            tr("{bits} bits a pixel", bits=significant(group.bits_per_pixel(facts.size), 3)),
         ]
         values = self._form.measure.psnr_db
-        if place < len(values) and values[place] is not None:
-            told.append(f"{values[place]:.1f} dB")
+        if place < len(values) and (near := values[place]) is not None:
+            told.append(f"{figure(near, 1)} dB")
         if group.stands_alone:
             told.append(tr("stands alone"))
         self.group.setText(" · ".join(told))
@@ -200,8 +200,8 @@ class OpenPart(QWidget):
         if measure.running:
             words = tr("{done} of {total} frames compared", done=measure.done, total=measure.total)
         elif found:
-            mean, worst = sum(found) / len(found), min(found)
-            words = tr("{mean} dB in the mean, {worst} dB in the worst group", mean=f"{mean:.1f}", worst=f"{worst:.1f}")
+            mean, worst = figure(sum(found) / len(found), 1), figure(min(found), 1)
+            words = tr("{mean} dB in the mean, {worst} dB in the worst group", mean=mean, worst=worst)
         else:
             words = tr("Archives keep no PSNR: it is measured against the original.")
         self.measured.setText(words)
@@ -247,7 +247,7 @@ def _facts_text(facts: ArchiveFacts) -> str:
         f"{frames} · {facts.size[0]} x {facts.size[1]} · {size_text(facts.file_bytes)}",
         " · ".join(
             [
-                tr("{bits} bits a pixel", bits=f"{facts.bits_per_pixel:.3g}"),
+                tr("{bits} bits a pixel", bits=significant(facts.bits_per_pixel, 3)),
                 trn("{count} group", "{count} groups", len(facts.groups)),
                 tr("profile {name}", name=facts.profile),
             ]

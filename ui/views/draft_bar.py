@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QWidget
 
-from mapreel.ui.text import tr
+from mapreel.ui.text import figure, tr
 from mapreel.ui.views.binding import bind_check, follow, tool
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ class DraftBar(QWidget):
             usual = drafts.usual_s
             if usual is None:
                 return tr("Loading the model {model} for the first time …", model=drafts.model)
-            return tr("Loading the model {model}, about {seconds} s …", model=drafts.model, seconds=f"{usual:.0f}")
+            return tr("Loading the model {model}, about {seconds} s …", model=drafts.model, seconds=figure(usual, 0))
         if drafts.sentence:
             return tr("Drawing …")
         looks = {1: tr("First look"), 2: tr("Draft"), 3: tr("Fast quality")}
         shown = looks.get(drafts.rank, "")
         if drafts.latency_ms and shown:
-            return tr("{look}, the last first look came after {ms} ms", look=shown, ms=f"{drafts.latency_ms:.0f}")
+            return tr("{look}, the last first look came after {ms} ms", look=shown, ms=figure(drafts.latency_ms, 0))
         return shown

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QEvent, QObject, Qt
 from PyQt6.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -109,14 +109,25 @@ def narrow(box: QComboBox) -> QComboBox:
 
 
 class Scrolled(QScrollArea):
-    """A column that scrolls up and down, never sideways."""
+    """A column that scrolls up and down, never sideways.
+
+    Forms in it count their heights anew when anything in it changes: Qt keeps old ones of lines that wrap, and other
+    fields would shrink for them.
+    """
 
     def __init__(self, inside: QWidget) -> None:
         super().__init__()
         self.setWidget(inside)
+        inside.installEventFilter(self)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
+        if event is not None and event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
+            for form in self.findChildren(QFormLayout):
+                form.invalidate()
+        return super().eventFilter(watched, event)
 
 
 class Folded(QWidget):

@@ -30,10 +30,10 @@ from mapreel.ui.views.labels_table import ClassTable
 from mapreel.ui.views.sentences import Trouble
 
 if TYPE_CHECKING:
+    from PyQt6.QtGui import QResizeEvent
+
     from mapreel.ui.state.palette_document import PaletteDocument
     from mapreel.ui.state.studio import Studio
-
-_UPPER_PX, _LOWER_PX = 420, 230
 
 
 class LabelsView(QWidget):
@@ -120,12 +120,25 @@ class LabelsView(QWidget):
         self.split.addWidget(upper)
         self.split.addWidget(Scrolled(lower))
         self.split.setStretchFactor(0, 1)
-        self.split.setSizes([_UPPER_PX, _LOWER_PX])
+        self.split.splitterMoved.connect(self._hold)
+        self._lower, self._held = lower, False
         whole = QVBoxLayout(self)
         whole.setContentsMargins(8, 8, 8, 8)
         whole.addLayout(top)
         whole.addWidget(self._origin)
         whole.addWidget(self.split, 1)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
+        """The table gets what class, rules and notes leave, at least half, until the artist divides it."""
+        super().resizeEvent(event)
+        if not self._held:
+            whole, wide = self.split.height(), self.split.width()
+            needed = max(self._lower.heightForWidth(wide), self._lower.sizeHint().height())
+            below = min(needed, whole // 2)
+            self.split.setSizes([whole - below, below])
+
+    def _hold(self) -> None:
+        self._held = True
 
     # -- what is shown ---------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from mapreel.ui.text import tr
+from mapreel.ui.text import significant, tr
 from mapreel.ui.views.binding import allow, bind_check, describe, follow, tool
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _numbers(viewer: Observable, name: str, says: str, reach: tuple[float, float
     number.setFixedWidth(number.fontMetrics().horizontalAdvance("-12.00") + 40)
     describe(slider, says)
     describe(number, says)
-    back = tool("undo", tr("Back to {value}", value=f"{usual:g}"), lambda: setattr(viewer, name, usual))
+    back = tool("undo", tr("Back to {value}", value=significant(usual)), lambda: setattr(viewer, name, usual))
 
     def show(value: float) -> None:
         for field, shown in ((slider, round(value / step)), (number, value)):

@@ -26,7 +26,6 @@ from mapreel.ui.state.render_choice import FORMATS, MOST_HANDLES, Range
 from mapreel.ui.text import tr, trn
 from mapreel.ui.views.binding import allow, bind_choice, bind_number, bind_text, describe, faded, follow, tool
 from mapreel.ui.views.render_parts import Problem, asks, modest
-from mapreel.ui.views.sentences import Line
 
 if TYPE_CHECKING:
     from mapreel.ui.state.models import ModelFacts
@@ -208,8 +207,7 @@ class RangeFields(QWidget):
         super().__init__()
         self._form = studio.render_form
         self.kind, self.handles, self.own = QComboBox(), QSpinBox(), QLineEdit()
-        self.told, self.problem = Line(""), Problem()  # one line: a form gives too little height to what wraps
-        self.told.setObjectName("faded")
+        self.told, self.problem = modest(faded()), Problem()
         narrow(self.kind)
         describe(self.kind, tr("Which frames are rendered"))
         describe(self.handles, tr("Frames before and after the cut range"))
@@ -236,8 +234,6 @@ class RangeFields(QWidget):
         column.setSpacing(4)
         for widget in (self.kind, self.handles, self.own, self.told, self.problem):
             column.addWidget(widget)
-        for field in (self.kind, self.handles, self.own, self.told):  # in a scrolled form they would shrink
-            field.setMinimumHeight(field.sizeHint().height())
 
     def _show(self, _: object = None) -> None:
         kind, shot = self._form.range, self._form.shot
@@ -251,8 +247,8 @@ class RangeFields(QWidget):
         count = len(shot.numbers) if kind is Range.ALL and shot is not None else count
         shown = text if len(text) <= 40 else f"{text[:38]} …"
         frames = trn("{count} frame", "{count} frames", count)
-        self.told.say("" if broken or not count else f"{shown} · {frames}" if shown else frames)
-        self.told.setVisible(bool(self.told.whole))
+        self.told.setText("" if broken or not count else f"{shown} · {frames}" if shown else frames)
+        self.told.setVisible(bool(self.told.text()))
 
 
 class OutputFields:

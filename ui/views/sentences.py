@@ -50,19 +50,6 @@ class Line(QLabel):
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
 
-    @property
-    def whole(self) -> str:
-        """The line without dots."""
-        return self._whole
-
-    def say(self, whole: str) -> None:
-        """Show another line."""
-        self._whole = whole
-        self._fit()
-
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
         super().resizeEvent(event)
-        self._fit()
-
-    def _fit(self) -> None:
         self.setText(self.fontMetrics().elidedText(self._whole, self._mode, self.width()))

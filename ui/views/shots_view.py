@@ -201,7 +201,7 @@ class _ShotRow(QWidget):
         frames = (
             str(FrameRange.from_numbers(shot.numbers)) if len(shot.numbers) < 10_000 else f"{shot.first}-{shot.last}"
         )
-        frames = frames if len(frames) <= 24 else f"{shot.first}-{shot.last}"
+        frames = frames if len(frames) <= 24 and not shot.gaps else f"{shot.first}-{shot.last}"
         text = f"{frames} · {shot.size[0]} x {shot.size[1]}"
         return text + (" · " + trn("{count} gap", "{count} gaps", len(shot.gaps)) if shot.gaps else "")
 

@@ -11,7 +11,7 @@ from PyQt6.QtCore import QEvent, Qt
 from PyQt6.QtGui import QColor, QPalette
 from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from mapreel.ui.text import tr
+from mapreel.ui.text import significant, tr
 from mapreel.ui.views.archive_chart import dress_plot
 from mapreel.ui.views.binding import describe, follow, tool
 from mapreel.ui.views.form_rows import narrow
@@ -84,7 +84,7 @@ class TrainChart(QWidget):
         smooth = running_mean(y, min(_MEAN_STEPS, max(1, len(y) // 5)))
         self.raw.setData(x[::every], y[::every])
         self.mean.setData(x[::every], smooth[::every])
-        self.value.setText(f"{smooth[-1]:.4g}" if len(smooth) else "")
+        self.value.setText(significant(smooth[-1], 4) if len(smooth) else "")
 
     def _scale(self, logarithmic: bool) -> None:
         self.plot.setLogMode(x=False, y=logarithmic)

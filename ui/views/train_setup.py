@@ -23,7 +23,7 @@ from PyQt6.QtWidgets import (
 from mapreel.ui.state.job_texts import about
 from mapreel.ui.state.train_choice import MOST_STEPS
 from mapreel.ui.state.train_form import LICENCES
-from mapreel.ui.text import tr, trn
+from mapreel.ui.text import significant, tr, trn
 from mapreel.ui.views.binding import (
     allow,
     bind_choice,
@@ -218,7 +218,7 @@ class SetupPart(QWidget):
         choice = self._form.choice()
         told = [trn("{count} step", "{count} steps", choice.planned_steps)]
         if self._form.pace_known:
-            how = tr("at {pace} s a step, as in the last training", pace=f"{choice.pace_s:.2g}")
+            how = tr("at {pace} s a step, as in the last training", pace=significant(choice.pace_s, 2))
             told += [about(choice.seconds), how]
         else:
             told.append(tr("the first steps will tell how long they take"))

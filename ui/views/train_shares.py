@@ -7,7 +7,7 @@ from PyQt6.QtCore import QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QPalette
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
-from mapreel.ui.text import tr, trn
+from mapreel.ui.text import percent, significant, tr, trn
 
 _SHOWN = 6
 _BAR = 0.42  # of the width
@@ -25,7 +25,7 @@ class ShareBars(QWidget):
     def show_shares(self, shares: tuple[tuple[str, float], ...]) -> None:
         """Names and parts of 1, the largest first."""
         self._shares = shares
-        lines = [f"{name}: {share * 100:.2g} %" for name, share in shares[:60]]
+        lines = [f"{name}: {significant(share * 100, 2)} %" for name, share in shares[:60]]
         counted = tr("Counted on up to 12 frames of each shot.")
         self.setToolTip("\n".join([*lines, counted]) if shares else "")
         self.setAccessibleDescription(", ".join(lines[:20]))
@@ -59,7 +59,7 @@ class ShareBars(QWidget):
             painter.setPen(quiet)
             place = QRectF(left, top, number, high)
             flags = int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight)
-            painter.drawText(place, flags, _percent(share))
+            painter.drawText(place, flags, percent(share * 100))
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(bar)
             width = max(1.0, (self.width() * _BAR - 8) * share / largest)
@@ -69,8 +69,3 @@ class ShareBars(QWidget):
             more = len(self._shares) - _SHOWN
             words = trn("{count} more class", "{count} more classes", more)
             painter.drawText(QRectF(0, _SHOWN * high, self.width(), high), int(Qt.AlignmentFlag.AlignVCenter), words)
-
-
-def _percent(share: float) -> str:
-    percent = share * 100
-    return "<0.1 %" if percent < 0.1 else f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"

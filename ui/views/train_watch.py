@@ -23,7 +23,7 @@ from mapreel.ui.state.job_texts import span
 from mapreel.ui.state.messages import spoken
 from mapreel.ui.state.train_choice import check_name
 from mapreel.ui.state.train_form import LICENCES
-from mapreel.ui.text import tr
+from mapreel.ui.text import significant, tr
 from mapreel.ui.views.binding import allow, describe, faded, follow, heading, tool
 from mapreel.ui.views.form_rows import Scrolled, follow_all
 from mapreel.ui.views.job_card import JobCard
@@ -100,7 +100,7 @@ class WatchPart(QWidget):
         if training.step:
             told.append(tr("Step {number}", number=training.step))
         if training.pace_s:
-            told.append(tr("{pace} s a step", pace=f"{training.pace_s:.2g}"))
+            told.append(tr("{pace} s a step", pace=significant(training.pace_s, 2)))
         if training.checkpoint_step > 0:
             told.append(tr("checkpoint at step {number}", number=training.checkpoint_step))
         self.told.setText(" · ".join(told))

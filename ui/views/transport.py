@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QToolButton, QWidget
 
-from mapreel.ui.text import tr, trn
+from mapreel.ui.text import significant, tr, trn
 from mapreel.ui.views.binding import allow, bind_check, describe, follow, tool
 from mapreel.ui.views.flow import FlowRow
 from mapreel.ui.views.icons import icon
@@ -100,7 +100,7 @@ class Transport(QWidget):
             return
         first, last = playback.span()
         length = max(0, last - first + 1)
-        rate = f"{playback.rate:g}"
+        rate = significant(playback.rate)
         facts = [
             f"{shot.cut_in}-{shot.cut_out}",
             trn("{count} frame", "{count} frames", length),

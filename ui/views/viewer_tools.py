@@ -10,7 +10,7 @@ from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
 
 from mapreel.ui.state.viewer_plan import Mode
-from mapreel.ui.text import tr
+from mapreel.ui.text import figure, significant, tr
 from mapreel.ui.views.binding import allow, describe, follow, tool
 from mapreel.ui.views.flow import FlowRow
 from mapreel.ui.views.layer_names import layer_name
@@ -70,7 +70,7 @@ class ViewerTools(QWidget):
     def _zoom_menu(self) -> QMenu:
         menu = QMenu(self)
         for zoom in (None, *_ZOOMS):
-            action = QAction(tr("Fit") if zoom is None else f"{zoom * 100:g} %", menu)
+            action = QAction(tr("Fit") if zoom is None else f"{significant(zoom * 100)} %", menu)
             action.triggered.connect(lambda _=False, zoom=zoom: self._zoom(zoom))
             menu.addAction(action)
         return menu
@@ -113,7 +113,7 @@ class ViewerTools(QWidget):
         allow(self.swap, reason)
 
     def _show_zoom(self, _: object = None) -> None:
-        zoom = f"{self._canvas.shown_zoom() * 100:.0f} %"
+        zoom = f"{figure(self._canvas.shown_zoom() * 100, 0)} %"
         self.zoom.setText(tr("Fit {zoom}", zoom=zoom) if self._viewer.fit else zoom)
 
     def _allow(self, layers: tuple[Layer, ...]) -> None:

@@ -9,7 +9,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from mapreel.ui.state.viewer_plan import Mode
-from mapreel.ui.text import tr
+from mapreel.ui.text import figure, significant, tr
 from mapreel.ui.views.binding import follow
 from mapreel.ui.views.canvas import Canvas
 from mapreel.ui.views.layer_names import layer_name
@@ -84,9 +84,9 @@ class ViewerView(QWidget):
         measure = shown.measure if shown is not None else None
         text = self._viewer.trouble
         if shown is not None and measure is not None and shown.mode is Mode.DIFFERENCE:
-            text = tr("Difference {steps} of 255", steps=f"{measure:.2f}")
+            text = tr("Difference {steps} of 255", steps=figure(measure, 2))
         elif shown is not None and measure is not None and shown.mode is Mode.FLICKER:
-            text = tr("Flicker {steps} of 255", steps=f"{measure:.2f}")
+            text = tr("Flicker {steps} of 255", steps=figure(measure, 2))
         self.measure.setText(text)
 
     # -- keys --------------------------------------------------------------------------------------------------------
@@ -200,12 +200,12 @@ def read_out_text(found: ReadOut) -> str:
     parts = [f"x {found.x}  y {found.y}"]
     for layer, value in found.colors:
         whole = all(part.is_integer() for part in value)
-        numbers = "  ".join(f"{part:.0f}" if whole else f"{part:.4g}" for part in value)
+        numbers = "  ".join(figure(part, 0) if whole else significant(part, 4) for part in value)
         parts.append(f"{layer_name(layer)}  {numbers}")
     if found.class_id is not None:
         parts.append(tr("class {name} ({id})", name=found.class_name or tr("unknown"), id=found.class_id))
     if found.instance is not None:
         parts.append(tr("instance {id}", id=found.instance))
     if found.motion is not None:
-        parts.append(tr("motion {x}, {y} px", x=f"{found.motion[0]:.2f}", y=f"{found.motion[1]:.2f}"))
+        parts.append(tr("motion {x}, {y} px", x=figure(found.motion[0], 2), y=figure(found.motion[1], 2)))
     return "   ·   ".join(parts)
