@@ -53,11 +53,11 @@ def measure_drafts(folder: Path, model: str, *, busy: bool, say: Say) -> dict[st
     """Milliseconds of warm drafts of the bundled shot, in a service of its own in `folder` that is ended afterwards.
 
     Returns:
-        cold_seconds (of the first draft: process, libraries, model), and for idle (and busy): play (frames in order,
-        quality draft), quick (frames far apart, a first look at each) and network (the same in quality full: none is
-        carried), each with p50_ms, p99_ms,
-        most_ms, inside_p50_ms (in the compute process), drafts, key_share (made by the network); for busy
-        also to_the_end: render and training still ran when the last draft had come.
+        cold_seconds (of the first draft: process, libraries, model), and for idle (and busy): play (frames in order, a
+        first look at each, as the panel asks for them), quick (frames far apart, a first look by the network at each)
+        and network (the same in quality full), each with p50_ms, p99_ms, most_ms, inside_p50_ms (in the compute
+        process), drafts, key_share (made by the network); for busy also to_the_end: render and training still ran when
+        the last draft had come.
     """
     with ServiceClient(folder / "state", start_timeout_s=120.0) as client:
         try:
@@ -103,7 +103,7 @@ def _measure(client: ServiceClient, shot: Path, model: str) -> tuple[dict[str, A
     numbers = find_sequence(str(shot / "label")).numbers
     half = len(numbers) // 2
     _ask(client, draft_request(shot, numbers[0], model))  # the maps are opened, which is no part of a warm draft
-    played = [_ask(client, draft_request(shot, number, model)) for number in numbers[1:half]]
+    played = [_ask(client, draft_request(shot, number, model, quick=True)) for number in numbers[1:half]]
     order = [i * SCRUB_STEP % half for i in range(half)]
     quick = [_ask(client, draft_request(shot, numbers[half + i], model, Quality.FULL, quick=True)) for i in order]
     network = [_ask(client, draft_request(shot, numbers[half + i], model, Quality.FULL)) for i in order]
