@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mapreel.ui.state.studio import Studio
 
 _MANY = 5  # names of data that are listed
-_NARROW = 8  # letters that a box may shrink to
+_NARROW = 7  # letters that a box may shrink to
 
 
 def narrow(box: QComboBox) -> None:
