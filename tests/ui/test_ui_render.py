@@ -193,7 +193,7 @@ def test_the_view_says_what_is_wrong_where_it_is_wrong(studio, mute, form, qtbot
     view.show()
     mute()
     assert view.button.isEnabled()
-    assert view.button.shortcut().toString() == "Ctrl+R"
+    assert "Ctrl+R" in view.button.toolTip()
     form.range = Range.OWN
     view.range.own.clear()
     qtbot.keyClicks(view.range.own, "1001-1003x")

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import pytest
+from PyQt6.QtCore import Qt
 
 from mapreel.core.contract.errors import UsageError
 from mapreel.core.contract.requests import KeyRule, Quality
 from mapreel.ui.state.bridge import ServiceState
+from mapreel.ui.views.main_window import MainWindow
 from mapreel.ui.views.render_view import RenderView
 
 LIMIT_MS = 60_000
@@ -78,3 +80,35 @@ def test_the_fold_opens_when_it_is_in_the_way(opened, form, qtbot):
     extras.signed.setChecked(False)
     assert not extras.certificate.isVisible()
     assert view.minimumSizeHint().width() <= 300
+
+
+def test_the_key_renders_from_every_tab_or_says_why_not(opened, form, qtbot, monkeypatch):
+    sent = []
+    monkeypatch.setattr(opened.jobs, "submit", lambda request, *_: sent.append(request))
+    window = MainWindow(opened)
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitUntil(lambda: hasattr(window, "hosts"), timeout=LIMIT_MS)
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=5000)
+    for place in range(window.tabs.count()):
+        window.tabs.setCurrentIndex(place)
+        for focus in (window.tabs.make(place), window.viewer.canvas):
+            focus.setFocus()
+            form.submitting = False
+            qtbot.keyClick(focus, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    assert len(sent) == 2 * window.tabs.count()
+    form.submitting = False
+    form.format, form.extras.signed = "exr-half-zip", True
+    qtbot.keyClick(window.viewer.canvas, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    assert len(sent) == 8
+    assert "no place for content credentials" in opened.messages.standing[-1].remedy
+    menu = window.menuBar()
+    assert menu.render.shortcut().toString() == "Ctrl+R"
+    assert "no place for content credentials" in menu.render.toolTip()
+    form.extras.signed = False
+    assert not opened.messages.standing
+    window.viewer.toggle_full_screen()
+    qtbot.keyClick(window.viewer.canvas, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    assert len(sent) == 9
+    window.viewer.toggle_full_screen()

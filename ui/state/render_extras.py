@@ -75,13 +75,13 @@ class RenderExtras(Observable):
             fields |= {"c2pa": True, "c2pa_cert": self.certificate, "c2pa_key": self.key_file}
         return fields
 
-    def problem(self, choice: RenderChoice) -> UsageError | None:
-        """Why files of this choice cannot be signed."""
+    def problems(self, choice: RenderChoice) -> dict[str, UsageError]:
+        """Why files of this choice cannot be signed, as render_choice.problems has it."""
         try:
             self._fields(choice)
         except UsageError as error:
-            return error
-        return None
+            return {"signing": error}
+        return {}
 
     def _tell(self, _: object) -> None:
         self._preferences.keep(KEPT, self.settings())

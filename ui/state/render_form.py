@@ -15,7 +15,7 @@ from mapreel.core.contract.frames import MissingFrames
 from mapreel.core.contract.requests import Quality
 from mapreel.ui.state.bridge import ServiceState
 from mapreel.ui.state.jobs import Step
-from mapreel.ui.state.messages import sentence, told
+from mapreel.ui.state.messages import Message, Weight, sentence, told
 from mapreel.ui.state.observable import Observable, Property
 from mapreel.ui.state.render_choice import (
     FORMATS,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from mapreel.ui.state.shots import Shots
 
 LOOK_MS = 250  # after the last change, before the disk and the service are asked
-LANE = "render form"
+LANE, IN_THE_WAY = "render form", "in the way of the render"
 MOST_OUTPUTS = 100
 
 
@@ -249,8 +249,10 @@ class RenderForm(Observable):
     # -- the render ----------------------------------------------------------------------------------------------------
 
     def submit(self) -> None:
-        """Start the render, when there is nothing in its way."""
+        """Start the render, or say what is in its way."""
         if self.reason:
+            nothing = tr("Nothing is rendered.")
+            self._messages.say(Message(nothing, self.reason, weight=Weight.WARNING, key=IN_THE_WAY))
             return
         try:
             request = self.extras.added_to(self.choice())
@@ -325,15 +327,14 @@ class RenderForm(Observable):
 
     def _judge(self, _: object = None) -> None:
         choice = self.choice()
-        found = problems(choice, self.model_facts) if self._shot is not None else {}
-        unsigned = self.extras.problem(choice)
-        if unsigned is not None and self._shot is not None:
-            found["signing"] = unsigned
+        found = {**problems(choice, self.model_facts), **self.extras.problems(choice)} if self._shot else {}
         shown = {field: sentence(str(error)) for field, error in found.items()}
         if self._blocked and "out" not in found:
             shown["out"] = self._blocked
         self.problems = tuple(shown.items())
         self.reason = self._reason()
+        if not self.reason:
+            self._messages.settle(IN_THE_WAY)
 
     def _reason(self) -> str:
         shot = self._shot

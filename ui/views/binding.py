@@ -88,12 +88,12 @@ def tool(
     return button
 
 
-def describe(widget: QWidget, says: str, *, keys: str = "") -> None:
-    """Tooltip, accessible name and shortcut of a control."""
+def describe(widget: QWidget, says: str, *, keys: str = "", bound: bool = True) -> None:
+    """Tooltip, accessible name and shortcut of a control. bound: no menu has the shortcut already."""
     shown = f"{says} ({QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText)})" if keys else says
     widget.setToolTip(shown)
     widget.setAccessibleName(says)
-    if keys and isinstance(widget, QAbstractButton):
+    if keys and bound and isinstance(widget, QAbstractButton):
         widget.setShortcut(QKeySequence(keys))
     widget.setProperty("says", shown)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
 from PyQt6.QtWidgets import QMenu, QMenuBar, QMessageBox
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mapreel.ui.state.preferences import Preferences
     from mapreel.ui.views.main_window import MainWindow
 
+RENDER_KEYS = "Ctrl+R"
 LANGUAGES = {"en": "English", "ja": "日本語"}
 
 
@@ -49,7 +51,16 @@ class Menus(QMenuBar):
         _act(menu, tr("&Label doctor …"), shots.open_doctor)
         _act(menu, tr("&Close the shot"), shots.close_current, "Ctrl+W")
         menu.addSeparator()
+        self._render(menu)
+        menu.addSeparator()
         _act(menu, tr("&Quit"), self._window.close, "Ctrl+Q")
+
+    def _render(self, menu: QMenu) -> None:
+        form = self._window.studio.render_form
+        menu.setToolTipsVisible(True)
+        self.render = _act(menu, tr("&Render the shot"), form.submit, RENDER_KEYS)
+        self.render.setShortcutContext(Qt.ShortcutContext.ApplicationShortcut)  # in full screen, too
+        follow(form, "reason", partial(_tell, self.render, tr("Render the shot with these settings")))
 
     def _view(self, menu: QMenu) -> None:
         titles = {"system": tr("As the &system has it"), "light": tr("&Light"), "dark": tr("&Dark")}
@@ -85,6 +96,10 @@ def _act(menu: QMenu, text: str, act: Callable[[], object], keys: str = "") -> Q
     if keys:
         action.setShortcut(QKeySequence(keys))
     return action
+
+
+def _tell(action: QAction, says: str, reason: str) -> None:
+    action.setToolTip(f"{says}\n{reason}" if reason else says)
 
 
 def _choice(menu: QMenu, preferences: Preferences, name: str, choices: Iterable[tuple[str, str]]) -> None:

@@ -20,6 +20,7 @@ from PyQt6.QtWidgets import (
 from mapreel.ui.text import tr
 from mapreel.ui.views.binding import allow, describe, faded, follow, primary, tool
 from mapreel.ui.views.form_rows import Scrolled
+from mapreel.ui.views.menus import RENDER_KEYS
 from mapreel.ui.views.render_extras import ExtraFields
 from mapreel.ui.views.render_fields import (
     ModelField,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
     from mapreel.ui.state.studio import Studio
 
-_KEYS = "Ctrl+R"
 _NARROW = 34  # letters that a field has at least beside its label
 
 
@@ -66,7 +66,7 @@ class RenderView(QWidget):
         self.rest = Problem()
         self.progress = RenderProgress(studio)
         self.button = primary(tr("Render"), tr("Render the shot with these settings"), self._form.submit)
-        describe(self.button, tr("Render the shot with these settings"), keys=_KEYS)
+        describe(self.button, tr("Render the shot with these settings"), keys=RENDER_KEYS, bound=False)
         self.why = modest(faded())
         self._lay_out()
         asks(self._form, "rest", self.rest.say)
