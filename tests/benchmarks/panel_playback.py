@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 SIZE = (1280, 720)
 WINDOW = (1920, 1080)
+EVERY_S, WARM_S = 20.0, 120.0
 
 
 def make_shot(folder: Path, count: int) -> Path:
@@ -174,9 +175,9 @@ def measure(app: Application, shot: Path, root: Path, seconds: float, scrubbing:
 
 
 def scrub(studio: Studio, seconds: float) -> None:
-    """Go to frames at random, in all modes and at several zooms, and tell the memory of this process six times."""
+    """Go to frames at random, in all modes and at several zooms; tell the memory of this process, and how it grows."""
     random, steps, begun = np.random.default_rng(1), 0, time.monotonic()
-    told = 0
+    told: list[tuple[float, float]] = []
     while (passed := time.monotonic() - begun) < seconds:
         studio.playback.go(int(random.choice(studio.playback.numbers)))
         steps += 1
@@ -184,12 +185,23 @@ def scrub(studio: Studio, seconds: float) -> None:
             studio.viewer.mode = list(Mode)[int(random.integers(len(Mode)))]
         if steps % 60 == 0:
             studio.viewer.fit, studio.viewer.zoom = bool(random.integers(2)), float(random.choice([0.5, 1.0, 2.0]))
-        if passed > seconds * told / 5:
-            told += 1
-            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-            resident, frames = pages * os.sysconf("SC_PAGE_SIZE") >> 20, studio.frames.used_bytes >> 20
-            sys.stdout.write(f"after {passed:4.0f} s, {steps:5} steps: {resident} MB, {frames} of it frames\n")
+        if passed > EVERY_S * len(told):
+            resident, frames = resident_mb(), studio.frames.used_bytes >> 20
+            told.append((passed, resident))
+            sys.stdout.write(f"after {passed:4.0f} s, {steps:5} steps: {resident:.0f} MB, {frames} of it frames\n")
+            sys.stdout.flush()
         wait(0.03)
+    late = np.array([pair for pair in told if pair[0] >= WARM_S])
+    if len(late) > 2:
+        slope = np.polyfit(late[:, 0] / 60, late[:, 1], 1)[0]
+        text = f"from {WARM_S:.0f} s on: {slope:+.2f} MB a minute, {late[:, 1].min():.0f} to {late[:, 1].max():.0f} MB"
+        sys.stdout.write(text + "\n")
+
+
+def resident_mb() -> float:
+    """Memory of this process that is in the machine's."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 if __name__ == "__main__":

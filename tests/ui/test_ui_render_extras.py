@@ -104,8 +104,8 @@ def test_the_key_renders_from_every_tab_or_says_why_not(opened, form, qtbot, mon
     assert len(sent) == 8
     assert "no place for content credentials" in opened.messages.standing[-1].remedy
     menu = window.menuBar()
-    assert menu.render.shortcut().toString() == "Ctrl+R"
-    assert "no place for content credentials" in menu.render.toolTip()
+    assert menu.render_action.shortcut().toString() == "Ctrl+R"
+    assert "no place for content credentials" in menu.render_action.toolTip()
     form.extras.signed = False
     assert not opened.messages.standing
     window.viewer.toggle_full_screen()

@@ -58,9 +58,9 @@ class Menus(QMenuBar):
     def _render(self, menu: QMenu) -> None:
         form = self._window.studio.render_form
         menu.setToolTipsVisible(True)
-        self.render = _act(menu, tr("&Render the shot"), form.submit, RENDER_KEYS)
-        self.render.setShortcutContext(Qt.ShortcutContext.ApplicationShortcut)  # in full screen, too
-        follow(form, "reason", partial(_tell, self.render, tr("Render the shot with these settings")))
+        self.render_action = _act(menu, tr("&Render the shot"), form.submit, RENDER_KEYS)
+        self.render_action.setShortcutContext(Qt.ShortcutContext.ApplicationShortcut)  # in full screen, too
+        follow(form, "reason", partial(_tell, self.render_action, tr("Render the shot with these settings")))
 
     def _view(self, menu: QMenu) -> None:
         titles = {"system": tr("As the &system has it"), "light": tr("&Light"), "dark": tr("&Dark")}
