@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import threading
+import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -212,6 +213,21 @@ def test_it_outlives_the_session_of_its_starter_and_ends_in_order_when_asked_pol
     os.kill(pid, signal.SIGTERM)
     house.until(lambda: not house.processes())
     assert not house.folder.endpoint.exists()
+
+
+def test_told_twice_to_end_it_leaves_nothing_behind(house):
+    with house.client() as client:
+        pid = client.status()["pid"]
+        job = client.submit(house.request(frames=2000, pause_s=0.02))
+        house.until(lambda: client.status()["compute_pid"])
+    for _ in range(2):
+        os.kill(pid, signal.SIGINT)
+        time.sleep(0.03)  # else the two are one
+    house.until(lambda: not house.processes())
+    assert not house.folder.endpoint.exists()
+    with house.client() as client:  # the next one goes on with it
+        house.until(lambda: client.show(job.id).state is JobState.RUNNING)
+        client.cancel(job.id)
 
 
 def test_a_stop_ends_those_who_watch_with_a_sentence(house):
