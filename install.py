@@ -1101,10 +1101,14 @@ def write_bundle(options: argparse.Namespace) -> int:
 
 
 def beside_each_other(pytest_arguments: Sequence[str]) -> List[str]:
-    """Arguments that run test files on several cores; none where somebody looks at one failure after another."""
+    """Arguments that run test files on several cores; none where somebody looks at one failure after another.
+
+    Files keep their order, in which the many quick ones come last: by their number of tests, as xdist would sort them,
+    the longest ones come last, and a core has nothing to do for minutes.
+    """
     alone = any(word in ("-x", "-s", "--pdb", "-n", "--sw") or word.startswith("-n") for word in pytest_arguments)
     cores = min(4, os.cpu_count() or 1)
-    return [] if alone or cores == 1 else ["-n", str(cores), "--dist", "loadfile"]
+    return [] if alone or cores == 1 else ["-n", str(cores), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def uninstall(options: argparse.Namespace) -> int:
