@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
-from mapreel.core.contract.errors import CancelledError, MapreelError
-from mapreel.plugin.blender import api, classes, results, scene_maps, training
+from mapreel.core.contract.errors import CancelledError
+from mapreel.plugin.blender import apart, api, classes, results, scene_maps, training
+from mapreel.plugin.blender.job_operator import JobOperator, SentenceOperator
 from mapreel.plugin.blender.properties import PATH, shot_of
 from mapreel.plugin.blender.session import SESSION
 from mapreel.plugin.blender.steps import StepOperator
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from mapreel.core.contract.requests import Request
-    from mapreel.plugin.shared.link import LinkedJob
 
 INTO = [
     ("node", "Node", "A Mapreel node of the compositor"),
@@ -29,102 +29,11 @@ INTO = [
 ]
 
 
-class _Operator(bpy.types.Operator):
-    """An operator whose errors are one sentence in the status bar."""
-
-    bl_options = {"REGISTER"}
-
-    def execute(self, context: Any) -> set[str]:
-        """Do it; a MapreelError becomes a report."""
-        try:
-            self.act(context)
-        except MapreelError as error:
-            SESSION.tell(str(error))
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        return {"FINISHED"}
-
-    def act(self, context: Any) -> None:
-        """What it is for."""
-        raise RuntimeError(self.bl_idname)
-
-
 def _frames(take: str) -> dict[int, Path]:
     return results.frames_of(Path(take))
 
 
-class _JobOperator(_Operator):
-    """One that sends a job: with a window the artist goes on, sees progress and Esc cancels; without one it waits."""
-
-    _job: Any = None  # a LinkedJob; Blender evaluates the names of annotations
-    _timer: Any = None
-
-    def request(self, context: Any) -> Request:
-        """The job."""
-        raise RuntimeError(self.bl_idname)
-
-    @staticmethod
-    def look(take: str) -> Any:
-        """In a thread where there is a window: read from disk what `over` needs. Touches nothing of Blender's."""
-
-    def over(self, context: Any, take: str, seen: Any) -> None:
-        """What to do with its result. seen: what `look` gave."""
-
-    def act(self, context: Any) -> None:
-        """Send it and wait."""
-        link = SESSION.connected()
-        with link.client() as client:
-            view = client.wait(client.submit(self.request(context)).id)
-        if view.error:
-            raise view.error
-        self.over(context, view.take or "", self.look(view.take or ""))
-
-    def invoke(self, context: Any, _event: Any) -> set[str]:
-        """Send it and come back at once."""
-        if bpy.app.background:
-            return self.execute(context)
-        try:
-            self._job = SESSION.job = SESSION.connected().submit(self.request(context), after=type(self).look)
-        except MapreelError as error:
-            SESSION.tell(str(error))
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        SESSION.said = ""
-        manager = context.window_manager
-        manager.progress_begin(0, 100)
-        self._timer = manager.event_timer_add(0.1, window=context.window)
-        manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
-
-    def modal(self, context: Any, event: Any) -> set[str]:
-        """Follow the job."""
-        job = self._job
-        assert job is not None
-        if event.type == "ESC" and not job.is_over:
-            SESSION.connected().cancel(job)
-        if event.type != "TIMER":
-            return {"PASS_THROUGH"}
-        context.window_manager.progress_update(round(job.share * 100))
-        if context.workspace:
-            context.workspace.status_text_set(None if job.is_over else f"Mapreel  {job.sentence}  (Esc cancels)")
-        return self._end(context, job) if job.is_over else {"PASS_THROUGH"}
-
-    def _end(self, context: Any, job: LinkedJob) -> set[str]:
-        context.window_manager.event_timer_remove(self._timer)
-        context.window_manager.progress_end()
-        SESSION.tell(job.sentence)
-        if job.state != "finished":
-            self.report({"ERROR"} if job.error else {"INFO"}, job.sentence)
-            return {"CANCELLED"}
-        try:
-            self.over(context, job.take, job.prepared)
-        except MapreelError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        return {"FINISHED"}
-
-
-class MAPREEL_OT_render(_JobOperator):
+class MAPREEL_OT_render(JobOperator):
     """Render the shot into a new take and show it. Needs a saved file, or an output folder of your choice"""
 
     bl_idname = "mapreel.render"
@@ -155,7 +64,7 @@ class MAPREEL_OT_render(_JobOperator):
             results.bring_into_strip(context.scene, Path(take), files=seen)
 
 
-class MAPREEL_OT_cancel(_Operator):
+class MAPREEL_OT_cancel(SentenceOperator):
     """Cancel the job that runs; finished frames stay"""
 
     bl_idname = "mapreel.cancel"
@@ -172,7 +81,7 @@ class MAPREEL_OT_cancel(_Operator):
         SESSION.connected().cancel(SESSION.job)
 
 
-class MAPREEL_OT_draft(_Operator):
+class MAPREEL_OT_draft(SentenceOperator):
     """Draft the current frame into the image "Mapreel Draft\""""
 
     bl_idname = "mapreel.draft"
@@ -188,7 +97,7 @@ class MAPREEL_OT_draft(_Operator):
             SESSION.ask_draft(context.scene)
 
 
-class MAPREEL_OT_add_node(_Operator):
+class MAPREEL_OT_add_node(SentenceOperator):
     """Add a Mapreel node, which carries the settings of the scene's shot and shows its take"""
 
     bl_idname = "mapreel.add_node"
@@ -203,7 +112,7 @@ class MAPREEL_OT_add_node(_Operator):
         node.id_data.nodes.active = node
 
 
-class MAPREEL_OT_show_take(_Operator):
+class MAPREEL_OT_show_take(SentenceOperator):
     """Show another take of the same output"""
 
     bl_idname = "mapreel.show_take"
@@ -224,7 +133,7 @@ class MAPREEL_OT_show_take(_Operator):
             results.bring_into_node(context.scene, take, bpy.data.node_groups.get(self.group))
 
 
-class MAPREEL_OT_export_archive(_JobOperator):
+class MAPREEL_OT_export_archive(JobOperator):
     """Keep the take in a neural archive"""
 
     bl_idname = "mapreel.export_archive"
@@ -237,7 +146,7 @@ class MAPREEL_OT_export_archive(_JobOperator):
         return shot.encode_request(shot.take, whole(settings.archive), psnr_db=settings.psnr)
 
 
-class MAPREEL_OT_import_archive(_JobOperator):
+class MAPREEL_OT_import_archive(JobOperator):
     """Bring the frames of a neural archive in"""
 
     bl_idname = "mapreel.import_archive"
@@ -274,10 +183,9 @@ class MAPREEL_OT_write_maps(StepOperator):
         self._take_them(context.scene, api.maps_from_scene(context.scene, self.folder))
 
     def steps(self, context: Any) -> Generator[tuple[float, str], None, None]:
-        """Frame after frame."""
+        """Frame after frame, or by a Blender of their own."""
         scene, name = context.scene, context.scene.name
-        palette = classes.load_palette(scene.mapreel.palette)
-        frames = scene_maps.map_steps(scene, Path(whole(self.folder)), palette)
+        frames = apart.renderers().maps(scene, Path(whole(self.folder)), scene.mapreel.palette)
         written = yield from scene_maps.told(frames, "maps of frame")
         self._take_them(scene_maps.scene_called(name), written)
 
@@ -304,7 +212,8 @@ class MAPREEL_OT_train(StepOperator):
         """Frame after frame; the jobs go on in the service meanwhile."""
         name, settings = context.scene.name, context.scene.mapreel
         folder, every, count = whole(settings.train_folder), settings.train_every, settings.train_steps
-        made = yield from training.train_steps(context.scene, Path(folder), every, count, self._run)
+        by = apart.renderers()
+        made = yield from training.train_steps(context.scene, Path(folder), every, count, self._run, by)
         self._show(scene_maps.scene_called(name), made)
 
     def _run(self, request: Request) -> Generator[tuple[float, str], None, tuple[str, dict[str, Any]]]:
@@ -326,7 +235,7 @@ class MAPREEL_OT_train(StepOperator):
         SESSION.tell(made.sentence)
 
 
-class MAPREEL_OT_assign_class(_Operator):
+class MAPREEL_OT_assign_class(SentenceOperator):
     """Give materials or objects whose names match a pattern a class of the palette"""
 
     bl_idname = "mapreel.assign_class"
@@ -347,7 +256,7 @@ class MAPREEL_OT_assign_class(_Operator):
         SESSION.tell(f"{len(named)} {self.what} are {self.label or 'without a class'}")
 
 
-class MAPREEL_OT_guess_classes(_Operator):
+class MAPREEL_OT_guess_classes(SentenceOperator):
     """Give every material whose name holds the name of a class that class"""
 
     bl_idname = "mapreel.guess_classes"
@@ -362,7 +271,7 @@ class MAPREEL_OT_guess_classes(_Operator):
         SESSION.tell(f"{len(found)} materials got a class{left}")
 
 
-class MAPREEL_OT_check_maps(_Operator):
+class MAPREEL_OT_check_maps(SentenceOperator):
     """Look at every frame of the label maps: what is missing, and what the label doctor finds"""
 
     bl_idname = "mapreel.check_maps"
@@ -377,7 +286,7 @@ class MAPREEL_OT_check_maps(_Operator):
             SESSION.tell("; ".join(api.check_maps(context.scene).lines))
 
 
-class MAPREEL_OT_open_panel(_Operator):
+class MAPREEL_OT_open_panel(SentenceOperator):
     """Open the panel of Mapreel in a window of its own. What is open here shows there"""
 
     bl_idname = "mapreel.open_panel"

@@ -27,6 +27,8 @@ from mapreel.plugin.blender.classes import Palette, class_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    Frames = Callable[[Path, tuple[int, int, int]], Generator[tuple[int, int], None, None]]
+
 NAME = "maps."
 Result = TypeVar("Result")
 MAX_INDEX = 32767  # of an index pass
@@ -203,8 +205,7 @@ def write_maps(
     folder = claim_take(folder)
     numbers = tuple(range(first, last + 1, step))
     try:
-        with class_indices(scene, palette), quick_copy(scene, folder, first, last, step) as copy:
-            render_range(copy, len(numbers), report)
+        render_maps(scene, folder, palette, (first, last, step), report)
     except MapreelError:
         with contextlib.suppress(OSError):
             folder.rmdir()  # where nothing was written, nothing is left
@@ -213,27 +214,50 @@ def write_maps(
     return SceneMaps(str(folder), str(folder / f"{NAME}####.exr"), numbers, time.monotonic() - started)
 
 
-def map_steps(scene: Any, folder: Path, palette: Palette) -> Generator[tuple[int, int], None, SceneMaps]:
-    """The same frame after frame, for a window that stays alive: gives frames done and in all, SceneMaps in the end.
+def render_maps(
+    scene: Any,
+    folder: Path,
+    palette: Palette,
+    frames: tuple[int, int, int],
+    report: Callable[[int, int], None] | None = None,
+) -> None:
+    """Render the maps of a range into a folder that is there. frames: first, last, step. Raises as `write_maps`."""
+    with class_indices(scene, palette), quick_copy(scene, folder, *frames) as copy:
+        render_range(copy, len(range(frames[0], frames[1] + 1, frames[2])), report)
 
-    Between two frames the file is as the artist left it. Whoever closes this before its end loses the partial take.
+
+def map_steps(
+    scene: Any, folder: Path, palette: Palette, frames: Frames | None = None
+) -> Generator[tuple[int, int], None, SceneMaps]:
+    """The same step by step, for a window that stays alive: gives frames done and in all, SceneMaps in the end.
+
+    frames: renders a range (folder; first, last, step) in steps; in this Blender, frame after frame, where left out.
+    Between two steps the file is as the artist left it. Whoever closes this before its end loses the partial take.
     Raises as `write_maps`.
     """
     check_scene(scene, palette)
     name, started = scene.name, time.monotonic()
-    numbers = tuple(range(scene.frame_start, scene.frame_end + 1, scene.frame_step))
+    first, last, step = scene.frame_start, scene.frame_end, scene.frame_step
     folder = claim_take(folder)
     try:
-        for done, number in enumerate(numbers):
-            yield done, len(numbers)
-            scene = scene_called(name)  # found anew: an undo makes Blender's things invalid
-            with class_indices(scene, palette), quick_copy(scene, folder, number, number, 1) as copy:
-                render_range(copy, 1, None)
-        describe(folder, scene, palette)
+        yield from (frames or functools.partial(_frame_after_frame, name, palette))(folder, (first, last, step))
+        describe(folder, scene_called(name), palette)
     except (GeneratorExit, MapreelError):
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    numbers = tuple(range(first, last + 1, step))
     return SceneMaps(str(folder), str(folder / f"{NAME}####.exr"), numbers, time.monotonic() - started)
+
+
+def _frame_after_frame(
+    name: str, palette: Palette, folder: Path, frames: tuple[int, int, int]
+) -> Generator[tuple[int, int], None, None]:
+    numbers = range(frames[0], frames[1] + 1, frames[2])
+    for done, number in enumerate(numbers):
+        yield done, len(numbers)
+        render_maps(
+            scene_called(name), folder, palette, (number, number, 1)
+        )  # found anew: an undo ends Blender's things
 
 
 def told(steps: Generator[tuple[int, int], None, Result], what: str) -> Generator[tuple[float, str], None, Result]:

@@ -25,6 +25,7 @@ from mapreel.plugin.shared.take_list import TakeList
 PUMP_EVERY_S = 0.1
 DRAFT_IMAGE = "Mapreel Draft"
 MAX_LOOKS = 16
+PANELS = {("PROPERTIES", "WINDOW"), ("NODE_EDITOR", "UI"), ("SEQUENCE_EDITOR", "UI"), ("VIEW_3D", "UI")}  # ours
 
 
 class Session:
@@ -95,8 +96,9 @@ class Session:
 
     def show_steps(self, share: float, sentence: str) -> None:
         """Show how far something is."""
-        self.steps = (share, sentence)
-        redraw()
+        if self.steps != (share, sentence):
+            self.steps = (share, sentence)
+            redraw()
 
     def _draft_file(self) -> Path:
         if self._folder is None:
@@ -154,12 +156,13 @@ def obey(command: HostCommand) -> None:
 
 
 def redraw() -> None:
-    """Have Blender draw what shows our state anew."""
+    """Have Blender draw what shows our state anew: the regions of our panels, not the scene beside them."""
     manager = bpy.context.window_manager
     for window in manager.windows if manager else ():
         for area in window.screen.areas:
-            if area.type in {"PROPERTIES", "NODE_EDITOR", "IMAGE_EDITOR", "SEQUENCE_EDITOR", "VIEW_3D"}:
-                area.tag_redraw()
+            for region in area.regions:
+                if (area.type, region.type) in PANELS:
+                    region.tag_redraw()
 
 
 def pump() -> float:

@@ -72,10 +72,11 @@ class StepOperator(bpy.types.Operator):
         except Exception:
             self._end(context, set())
             raise
-        SESSION.show_steps(share, sentence)
-        context.window_manager.progress_update(round(share * 100))
-        if context.workspace:
-            context.workspace.status_text_set(f"Mapreel  {sentence}  (Esc cancels)")
+        if SESSION.steps != (share, sentence):  # whatever is drawn anew holds the main thread
+            SESSION.show_steps(share, sentence)
+            context.window_manager.progress_update(round(share * 100))
+            if context.workspace:
+                context.workspace.status_text_set(f"Mapreel  {sentence}  (Esc cancels)")
         return {"RUNNING_MODAL"}
 
     def cancel(self, context: Any) -> None:

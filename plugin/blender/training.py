@@ -91,7 +91,8 @@ def beauty_copy(scene: Any, place: Path) -> Iterator[Any]:
         bpy.data.scenes.remove(copy)
 
 
-def _true_frames(name: str, place: Path, numbers: tuple[int, ...]) -> Generator[tuple[int, int], None, None]:
+def true_frames(name: str, place: Path, numbers: tuple[int, ...]) -> Generator[tuple[int, int], None, None]:
+    """Render them in this Blender, frame after frame: gives frames done and in all."""
     for done, number in enumerate(numbers):
         yield done, len(numbers)
         with beauty_copy(scene_maps.scene_called(name), place) as copy:
@@ -134,11 +135,29 @@ def _same_file(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def train_steps(scene: Any, folder: Path, every: int, steps: int, run: Run) -> Generator[tuple[float, str], None, Any]:
+@dataclass(frozen=True)
+class Renderers:
+    """What renders frames in steps: true ones (scene, folder, numbers), and maps (scene, folder, palette)."""
+
+    true: Callable[[str, Path, tuple[int, ...]], Generator[tuple[int, int], None, None]]
+    maps: Callable[[Any, Path, str], Generator[tuple[int, int], None, scene_maps.SceneMaps]]
+
+
+def _maps_here(scene: Any, folder: Path, palette: str) -> Generator[tuple[int, int], None, scene_maps.SceneMaps]:
+    return scene_maps.map_steps(scene, folder, load_palette(palette))
+
+
+HERE = Renderers(true_frames, _maps_here)  # in this Blender
+
+
+def train_steps(
+    scene: Any, folder: Path, every: int, steps: int, run: Run, by: Renderers = HERE
+) -> Generator[tuple[float, str], None, Any]:
     """All of it, step by step; gives Trained in the end.
 
-    every: each n-th frame of the shot's range is rendered. run: sends a request and waits in steps. True frames that
-    are there stay, whatever happens later. Raises UsageError, OutputError, and what the jobs end with.
+    every: each n-th frame of the shot's range is rendered. run: sends a request and waits in steps. by: what renders
+    the frames. True frames that are there stay, whatever happens later. Raises UsageError, OutputError, and what the
+    jobs end with.
     """
     name, shot = scene.name, shot_of(scene)
     scene_maps.check_camera(scene)
@@ -150,12 +169,12 @@ def train_steps(scene: Any, folder: Path, every: int, steps: int, run: Run) -> G
         scene_maps.check_scene(scene, load_palette(scene.mapreel.palette))
     folder, started = claim_take(folder), time.monotonic()
     if not shot.labels:
-        shot = yield from _maps(scene, folder, shot)
+        shot = yield from _maps(scene, folder, shot, by)
     maps_s, started = (time.monotonic() - started if shot.labels.startswith(str(folder)) else 0.0), time.monotonic()
     data = folder / "data"
     try:
         (data / "color").mkdir(parents=True)
-        yield from scene_maps.told(_true_frames(name, data / "color", numbers), "true frame")
+        yield from scene_maps.told(by.true(name, data / "color", numbers), "true frame")
         true_s = time.monotonic() - started
         _gather(data, shot, numbers)
     except OSError as error:
@@ -174,10 +193,11 @@ def train_steps(scene: Any, folder: Path, every: int, steps: int, run: Run) -> G
     return Trained(model, take, str(data), len(numbers), count, steps, maps_s, true_s, train_s, rest_s)
 
 
-def _maps(scene: Any, folder: Path, shot: Shot) -> Generator[tuple[float, str], None, Any]:
+def _maps(scene: Any, folder: Path, shot: Shot, by: Renderers) -> Generator[tuple[float, str], None, Any]:
     """Maps of the scene, as the shot's own from now on."""
-    name, palette = scene.name, load_palette(scene.mapreel.palette)
-    written = yield from scene_maps.told(scene_maps.map_steps(scene, folder / "maps", palette), "maps of frame")
+    name = scene.name
+    frames = by.maps(scene, folder / "maps", scene.mapreel.palette)
+    written = yield from scene_maps.told(frames, "maps of frame")
     settings = scene_maps.scene_called(name).mapreel
     settings.labels = settings.instances = settings.motion = versions.stored(Path(written.pattern))
     return dataclasses.replace(shot, labels=written.pattern, instances=written.pattern, motion=written.pattern)

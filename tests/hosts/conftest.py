@@ -3,23 +3,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mapreel.core.contract.client import ServiceClient
 from mapreel.plugin import packaging
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(__file__).parent / "blender"
 ALWAYS = ("4.5", "5.0")
 BY_HAND = ("4.2",)  # where somebody made .venv-blender-4.2: see docs/blender.md
 LIMIT_S = 240
+SCREEN = (1600, 1000)
+PROGRAMS = ("blender", "Xvfb", "xdotool", "import")
 
 
 def python_of(version: str) -> Path:
@@ -66,3 +73,56 @@ def blender(request: pytest.FixtureRequest, extension: Path, tmp_path: Path) -> 
     if state.exists():
         with ServiceClient(state, start=False) as client:
             client.stop()
+
+
+@pytest.fixture
+def display(tmp_path: Path) -> Iterator[str]:
+    """A screen that nobody sees."""
+    if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
+        pytest.skip(f"not on this machine: {', '.join(missing)}")
+    reading, writing = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{SCREEN[0]}x{SCREEN[1]}x24", "-nolisten", "tcp"]
+    with (tmp_path / "xvfb.log").open("wb") as log:
+        server = subprocess.Popen(command, pass_fds=[writing], stdout=log, stderr=log)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        number = pipe.readline().strip()
+    yield f":{number}"
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.fixture
+def window(display: str, extension: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Within: a Blender with a window, begun with a script of `tests/hosts/blender`. Gives the file of its words."""
+
+    @contextlib.contextmanager
+    def opened(script: str, **given: Any) -> Iterator[Path]:
+        (tmp_path / "given.json").write_text(json.dumps({"folder": str(tmp_path), **given}), encoding="utf-8")
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        variables |= {
+            "DISPLAY": display,
+            "LIBGL_ALWAYS_SOFTWARE": "1",
+            "BLENDER_USER_CONFIG": str(tmp_path / "config"),
+            "BLENDER_USER_SCRIPTS": str(tmp_path / "scripts"),
+            "MAPREEL_STATE": str(tmp_path / "state"),
+            "MAPREEL_NICE": "0",
+            "MAPREEL_PYTHON": sys.executable,
+            "MAPREEL_EXTENSION": str(extension),
+            "MAPREEL_GIVEN": str(tmp_path / "given.json"),
+        }
+        command = ["blender", "--factory-startup", "--window-geometry", "0", "0", str(SCREEN[0]), str(SCREEN[1])]
+        words = tmp_path / "blender.log"
+        with words.open("wb") as log:
+            started = [*command, "--python", str(SCRIPTS / f"{script}.py")]
+            host = subprocess.Popen(started, env=variables, stdout=log, stderr=log)
+        try:
+            yield words
+        finally:
+            host.terminate()
+            host.wait(20)
+            if (tmp_path / "state").exists():
+                with ServiceClient(tmp_path / "state", start=False) as client:
+                    client.stop()
+
+    return opened

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,36 +20,16 @@ import numpy as np
 import OpenImageIO
 import pytest
 
-from mapreel.core.contract.client import ServiceClient
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "resources" / "demo" / "street"
-SIZE = (1600, 1000)
 FRAMES = 6
+SIZE = (1600, 1000)  # of the screen
 LONGEST_MS = 16.0
 BUTTON = 84  # the grey of a button in Blender's own theme
 PANEL = 61  # and of what lies below it
-PROGRAMS = ("blender", "Xvfb", "xdotool", "import")
-
-
-@pytest.fixture
-def display(tmp_path: Path) -> Iterator[str]:
-    """A screen that nobody sees."""
-    if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
-        pytest.skip(f"not on this machine: {', '.join(missing)}")
-    reading, writing = os.pipe()
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{SIZE[0]}x{SIZE[1]}x24", "-nolisten", "tcp"]
-    with (tmp_path / "xvfb.log").open("wb") as log:
-        server = subprocess.Popen(command, pass_fds=[writing], stdout=log, stderr=log)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        number = pipe.readline().strip()
-    yield f":{number}"
-    server.terminate()
-    server.wait(10)
 
 
 class Screen:
@@ -118,36 +97,13 @@ class Screen:
 
 
 @pytest.fixture
-def screen(display: str, extension: Path, tmp_path: Path) -> Iterator[Screen]:
+def screen(window: Any, display: str, tmp_path: Path) -> Iterator[Screen]:
     """Blender on that screen, with the extension and the compositor open."""
     labels, instances = str(DEMO / "label"), str(DEMO / "instance")
-    given = {"folder": str(tmp_path), "labels": labels, "instances": instances, "frames": FRAMES}
-    (tmp_path / "given.json").write_text(json.dumps(given), encoding="utf-8")
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    variables |= {
-        "DISPLAY": display,
-        "LIBGL_ALWAYS_SOFTWARE": "1",
-        "BLENDER_USER_CONFIG": str(tmp_path / "config"),
-        "BLENDER_USER_SCRIPTS": str(tmp_path / "scripts"),
-        "MAPREEL_STATE": str(tmp_path / "state"),
-        "MAPREEL_NICE": "0",
-        "MAPREEL_PYTHON": sys.executable,
-        "MAPREEL_EXTENSION": str(extension),
-        "MAPREEL_GIVEN": str(tmp_path / "given.json"),
-    }
-    script = Path(__file__).parent / "blender" / "on_screen.py"
-    command = ["blender", "--factory-startup", "--window-geometry", "0", "0", str(SIZE[0]), str(SIZE[1])]
-    with (tmp_path / "blender.log").open("wb") as log:
-        host = subprocess.Popen([*command, "--python", str(script)], env=variables, stdout=log, stderr=log)
     seen = Screen(display, tmp_path)
-    try:
-        assert seen.until(bool, 60.0), (tmp_path / "blender.log").read_text(encoding="utf-8", errors="replace")[-3000:]
+    with window("on_screen", labels=labels, instances=instances, frames=FRAMES) as log:
+        assert seen.until(bool, 60.0), log.read_text(encoding="utf-8", errors="replace")[-3000:]
         yield seen
-    finally:
-        host.terminate()
-        host.wait(20)
-    with ServiceClient(tmp_path / "state", start=False) as client:
-        client.stop()
 
 
 def colour(picture: np.ndarray) -> float:
