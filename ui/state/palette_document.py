@@ -7,6 +7,7 @@ import colorsys
 import glob
 import json
 from dataclasses import dataclass, replace
+from itertools import chain, count
 
 from mapreel.core.contract.errors import UsageError
 
@@ -128,7 +129,8 @@ class PaletteDocument:
     def _free_name(self, label: int) -> str:
         names = {entry.name for entry in self.classes}
         wanted = f"class {label}"
-        return next(name for name in (wanted, *(f"{wanted} ({n})" for n in range(2, 99_999))) if name not in names)
+        more = (f"{wanted} ({number})" for number in count(2))
+        return next(name for name in chain((wanted,), more) if name not in names)
 
 
 def _sorted(classes: tuple[ClassEntry, ...]) -> tuple[ClassEntry, ...]:

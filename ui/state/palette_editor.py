@@ -15,7 +15,7 @@ from mapreel.ui.state import palette_files
 from mapreel.ui.state.messages import spoken
 from mapreel.ui.state.observable import Observable, Property
 from mapreel.ui.state.palette_document import PaletteDocument, parse_color
-from mapreel.ui.state.palette_rows import ClassRow, FoundClass, ModelClasses, Standing, class_rows
+from mapreel.ui.state.palette_rows import ClassRow, FoundClass, ModelClasses, Standing, class_rows, recolored
 from mapreel.ui.state.palette_session import Change, Session
 from mapreel.ui.text import tr, trn
 
@@ -59,6 +59,9 @@ class PaletteEditor(Observable):
     alike = Property[tuple["AlikePair", ...]](())
     """Pairs of classes that somebody takes for one."""
     alike_changed = pyqtSignal(object)
+    alike_count = Property(0)
+    """How many pairs that are, each counted once."""
+    alike_count_changed = pyqtSignal(object)
     coloured = Property(False)
     """Whether the maps say their classes by colours."""
     coloured_changed = pyqtSignal(object)
@@ -338,9 +341,10 @@ class PaletteEditor(Observable):
         assert self._session is not None
         recount = self.coloured and document.classes != self.document.classes
         looks = tuple(entry.color for entry in document.classes) != tuple(e.color for e in self.document.classes)
+        rows = recolored(self.rows, self.document, document)
         self.document = document
         self.origin = self._session.origin(document)
-        self._tell_rows()
+        self._tell_rows(rows)
         self._tell_steps()
         if looks:
             self._compare()
@@ -353,8 +357,11 @@ class PaletteEditor(Observable):
             self.undo_text = stack.undoText() if stack.canUndo() else None
             self.redo_text = stack.redoText() if stack.canRedo() else None
 
-    def _tell_rows(self) -> None:
+    def _tell_rows(self, known: tuple[ClassRow, ...] | None = None) -> None:
         if not self.document.classes or self._session is None:
+            return
+        if known:
+            self.rows = known
             return
         plain = not self._session.shot.palette and not self.unsaved
         self.rows, self.lacking = class_rows(self.document, self._found, self.model, plain_ids=plain)
@@ -381,14 +388,12 @@ class PaletteEditor(Observable):
         self._errands.ask(work, came, self._hear_trouble, lane=_COUNT_LANE, newest=True)
 
     def _compare(self) -> None:
-        classes = self.document.classes
+        def came(found: tuple[tuple[AlikePair, ...], int]) -> None:
+            pairs, self.alike_count = found
+            self.alike = pairs
 
-        def look() -> tuple[AlikePair, ...]:
-            from mapreel.ui.state.colour_sight import alike_pairs
-
-            return alike_pairs(classes)
-
-        self._errands.ask(look, lambda pairs: setattr(self, "alike", pairs), lane="palette looks", newest=True)
+        work = partial(palette_files.alike, self.document.classes)
+        self._errands.ask(work, came, lane="palette looks", newest=True)
 
     def _hear_trouble(self, error: MapreelError) -> None:
         self.trouble = spoken(error)

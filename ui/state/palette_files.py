@@ -13,6 +13,7 @@ from mapreel.ui.state.palette_rows import FoundClass
 
 if TYPE_CHECKING:
     from mapreel.core.media.palettes import Palette
+    from mapreel.ui.state.colour_sight import AlikePair
     from mapreel.ui.state.palette_document import Rule
     from mapreel.ui.state.palette_rows import ModelClasses
 
@@ -128,3 +129,11 @@ def write_document(document: PaletteDocument, path: Path) -> None:
 def shipped_folder() -> Path:
     """Where the palettes lie that come with Mapreel."""
     return Path(__file__).resolve().parents[2] / "resources" / "palettes"
+
+
+def alike(classes: tuple[ClassEntry, ...]) -> tuple[tuple[AlikePair, ...], int]:
+    """Pairs of classes that somebody takes for one, the closest first, and how many that are, each counted once."""
+    from mapreel.ui.state.colour_sight import alike_pairs
+
+    pairs = alike_pairs(classes)
+    return pairs, len({(pair.first, pair.second) for pair in pairs})

@@ -97,14 +97,30 @@ class PaletteModel(QAbstractTableModel):
         return there
 
     def _take(self, rows: tuple[ClassRow, ...]) -> None:
-        same = [(row.id, row.name) for row in rows] == [(row.id, row.name) for row in self._rows]
-        if same and rows:
+        """Only what changed is told, so that a view keeps what is chosen and draws no more than it must."""
+        old, more = self._rows, len(rows) - len(self._rows)
+        first = next((place for place, (a, b) in enumerate(zip(old, rows, strict=False)) if a.id != b.id), None)
+        first = min(len(old), len(rows)) if first is None else first
+        rest = [row.id for row in old[first - min(more, 0) :]]
+        if [row.id for row in rows[first + max(more, 0) :]] != rest:
+            self.beginResetModel()
             self._rows = rows
-            self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, len(Column) - 1))
+            self.endResetModel()
             return
-        self.beginResetModel()
+        if more > 0:
+            self.beginInsertRows(_NOWHERE, first, first + more - 1)
+            old = (*old[:first], *rows[first : first + more], *old[first:])
+            self._rows = old
+            self.endInsertRows()
+        elif more < 0:
+            self.beginRemoveRows(_NOWHERE, first, first - more - 1)
+            old = (*old[:first], *old[first - more :])
+            self._rows = old
+            self.endRemoveRows()
         self._rows = rows
-        self.endResetModel()
+        for place, (before, now) in enumerate(zip(old, rows, strict=True)):
+            if before != now:
+                self.dataChanged.emit(self.index(place, 0), self.index(place, len(Column) - 1))
 
 
 def _text(row: ClassRow, column: Column) -> str:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,9 @@ def class_rows(
     """
     from mapreel.core.media.classes import ClassRules, Entry
 
-    ids = dict(model.ids) if model.ids else {entry.name: entry.id for entry in document.classes}
+    known_ids = dict(model.ids)
+    ids = known_ids or {entry.name: entry.id for entry in document.classes}
+    names = {label: name for name, label in ids.items()}
     rules = ClassRules(document.rules, ids, f"the model {model.name}")
     counts = {one.id if one.id is not None else one.name: one.pixels for one in found or ()}
     total = sum(counts.values()) or 1
@@ -79,7 +81,7 @@ def class_rows(
     def row(label: int | None, name: str, color: Color | None, place: int, pattern: str) -> ClassRow:
         pixels = None if found is None else counts.pop(label if label in counts else name, 0)
         entry = Entry(name, label)
-        becomes, standing = _becomes(rules, entry, dict(model.ids), plain_ids=plain_ids)
+        becomes, standing = _becomes(rules, entry, names, certain=plain_ids, judged=bool(known_ids))
         reached.add(becomes or name)
         share = (pixels or 0) / total
         return ClassRow(
@@ -106,20 +108,37 @@ def class_rows(
     return tuple(rows), lacking
 
 
-def _becomes(rules: ClassRules, entry: object, known: Mapping[str, int], *, plain_ids: bool) -> tuple[str, Standing]:
-    """What an entry becomes (empty: itself) and whether the model knows that."""
+def recolored(rows: tuple[ClassRow, ...], old: PaletteDocument, new: PaletteDocument) -> tuple[ClassRow, ...] | None:
+    """The rows where an edit changed colours alone; None where it changed more."""
+    apart = [(now.id, now.color) for was, now in zip(old.classes, new.classes, strict=False) if was != now]
+    if replace(old, classes=()) != replace(new, classes=()) or len(old.classes) != len(new.classes):
+        return None
+    if any((was.id, was.name) != (now.id, now.name) for was, now in zip(old.classes, new.classes, strict=True)):
+        return None
+    colors = dict(apart)
+    return tuple(
+        replace(row, color=colors[row.id]) if row.color is not None and row.id in colors else row for row in rows
+    )
+
+
+def _becomes(
+    rules: ClassRules, entry: object, names: Mapping[int, str], *, certain: bool, judged: bool
+) -> tuple[str, Standing]:
+    """What an entry becomes (empty: itself) and whether the model knows that.
+
+    names: of the model's classes (judged) or of the palette's own, by id.
+    """
     from mapreel.core.media.classes import UNKNOWN, Entry
 
     assert isinstance(entry, Entry)
     try:
-        target = rules.target(entry, certain=plain_ids)
+        target = rules.target(entry, certain=certain)
     except UsageError:  # a rule leads to no class
         return "?", Standing.UNKNOWN
-    names = {label: name for name, label in (known or rules.ids or {}).items()}
     if target == UNKNOWN:
-        return "", Standing.UNKNOWN if known else Standing.OPEN
+        return "", Standing.UNKNOWN if judged else Standing.OPEN
     reached = names.get(target, str(target))
     becomes = "" if reached in (entry.name, str(entry.id)) else reached
-    if not known:
+    if not judged:
         return becomes, Standing.OPEN
     return becomes, Standing.KNOWN if target in names else Standing.UNKNOWN

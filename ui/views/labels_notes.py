@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
@@ -13,6 +14,7 @@ from mapreel.ui.views.binding import faded
 from mapreel.ui.views.sentences import Trouble
 
 if TYPE_CHECKING:
+    from mapreel.ui.state.colour_sight import AlikePair
     from mapreel.ui.state.palette_editor import PaletteEditor
 
 _SHOWN = 3
@@ -32,8 +34,10 @@ class LabelsNotes(QWidget):
         whole.setSpacing(2)
         for line in (self.coloured, self.lacking, self.alike):
             whole.addWidget(line)
-        for name in ("rows", "lacking", "alike", "coloured", "model"):
+        for name in ("rows", "lacking", "coloured", "model"):
             getattr(editor, f"{name}_changed").connect(lambda _: self._show())
+        for name in ("alike", "alike_count"):
+            getattr(editor, f"{name}_changed").connect(lambda _: self._show_alike())
         self._show()
 
     def _show(self) -> None:
@@ -60,16 +64,21 @@ class LabelsNotes(QWidget):
     def _show_alike(self) -> None:
         names = {entry.id: entry.name for entry in self._editor.document.classes}
         here = {row.id for row in self._editor.rows if row.pixels}
-        pairs = [pair for pair in self._editor.alike if pair.first in names and pair.second in names]
-        pairs.sort(key=lambda pair: not {pair.first, pair.second} <= here)
+        known = self._editor.alike
+        all_here: list[AlikePair] = []
+        some_here: list[AlikePair] = []
+        for pair in known if here else ():
+            (all_here if pair.first in here and pair.second in here else some_here).append(pair)
+        ordered = chain(all_here, some_here) if here else known
+        pairs = list(islice((pair for pair in ordered if pair.first in names and pair.second in names), _LISTED))
         who = {
             "usual": tr("everybody"),
             "deuteranopia": tr("who sees no green (deuteranopia)"),
             "protanopia": tr("who sees no red (protanopia)"),
         }
         told = [f"{names[pair.first]} / {names[pair.second]}: {who[pair.sight.value]}" for pair in pairs]
+        count = self._editor.alike_count
         self.alike.setVisible(bool(pairs))
-        count = len({frozenset((pair.first, pair.second)) for pair in pairs})
         first = f"{names[pairs[0].first]} / {names[pairs[0].second]}" if pairs else ""
         self.alike.setText(
             trn(
@@ -79,7 +88,7 @@ class LabelsNotes(QWidget):
                 pair=first,
             )
         )
-        self.alike.setToolTip("\n".join(told[:_LISTED]))
+        self.alike.setToolTip("\n".join(told))
 
 
 def _some(names: list[str]) -> str:

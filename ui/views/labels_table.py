@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QModelIndex, QRect, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QBrush, QColor, QIcon, QImage, QPainter, QPalette, QPen, QPixmap
+from PyQt6.QtGui import QBrush, QColor, QImage, QPainter, QPalette, QPen, QPixmap
 from PyQt6.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -37,7 +38,7 @@ class ClassDelegate(QStyledItemDelegate):
 
     def __init__(self, preferences: Preferences, table: QTableView) -> None:
         super().__init__(table)
-        self._preferences = preferences
+        self._preferences, self._table = preferences, table
         self.short = False
         """Whether the name's column also tells what a class becomes."""
 
@@ -51,7 +52,7 @@ class ClassDelegate(QStyledItemDelegate):
         elif index.column() == Column.NAME and _is_marked(row):
             side = QRect(option.rect.right() - _SIGN_PX - 4, 0, _SIGN_PX, _SIGN_PX)
             side.moveCenter(QRect(side.x(), option.rect.y(), _SIGN_PX, option.rect.height()).center())
-            painter.drawPixmap(side, _sign().pixmap(QSize(_SIGN_PX, _SIGN_PX)))
+            painter.drawPixmap(side, _warning(self._table.devicePixelRatioF()))
 
     def initStyleOption(self, option: QStyleOptionViewItem | None, index: QModelIndex) -> None:  # noqa: N802 - Qt's name
         super().initStyleOption(option, index)
@@ -103,10 +104,16 @@ def swatch_brush(color: tuple[int, int, int], place: int) -> QBrush:
     return QBrush(QPixmap.fromImage(picture))
 
 
-def _sign() -> QIcon:
+@lru_cache(maxsize=8)
+def _sign(color: int, ratio: float) -> QPixmap:
+    """The warning in a colour, for a screen of this scale: drawn once, not for each row."""
+    return icon("warning", QColor(color)).pixmap(QSize(_SIGN_PX, _SIGN_PX), ratio)
+
+
+def _warning(ratio: float) -> QPixmap:
     app = QApplication.instance()
     assert isinstance(app, QApplication)
-    return icon("warning", sign_color(app, "warning"))
+    return _sign(sign_color(app, "warning").rgb(), ratio)
 
 
 class ClassTable(QTableView):
@@ -152,7 +159,7 @@ class ClassTable(QTableView):
             area.update()
 
     def _lay_out(self) -> None:
-        letters = self.fontMetrics().averageCharWidth()
+        letters = self.fontMetrics().horizontalAdvance("x")
         rows, head = self.verticalHeader(), self.horizontalHeader()
         assert rows is not None
         assert head is not None
@@ -171,7 +178,7 @@ class ClassTable(QTableView):
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
         super().resizeEvent(event)
-        letters = self.width() / max(1, self.fontMetrics().averageCharWidth())
+        letters = self.width() / max(1, self.fontMetrics().horizontalAdvance("x"))
         self.delegate.short = letters < _WIDE_CHARS
         self.setColumnHidden(Column.ID, letters < _SLIM_CHARS)
         self.setColumnHidden(Column.BECOMES, self.delegate.short)
