@@ -105,7 +105,7 @@ class Retelling:
 
     def _value(self, value: str, depth: int, *, several: bool) -> Said | None:
         """What is filled in, where that is a sentence, too."""
-        if depth >= _DEEPEST or " " not in value.strip():
+        if depth >= _DEEPEST or (" " not in value.strip() and value not in self._plain):
             return None
         told = self._best(value.strip().rstrip("."), depth + 1)
         return self._with_tail(value, depth) if told is None and several else told

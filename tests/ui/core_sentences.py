@@ -2,7 +2,7 @@
 """Collects every sentence of the core that can come before an artist, as a template: `{path} does not exist`.
 
 Looked through is what the panel, the service, its processes and the hosts' side import, at once or later. Of the
-command line nothing is: what it says goes to a terminal, in English. A sentence is what an error is made of, how an
+command line and of Blender's own window nothing is, but what a host answers to the panel. A sentence is what an error is made of, how an
 attempt ended, what a finding says and what the functions in TELLERS give back; a part of a sentence that a function
 gets or gives (`its checksum is wrong` in `{where} is damaged ({why})`) counts as one, and is translated on its own.
 
@@ -19,6 +19,7 @@ import sys
 from collections import defaultdict
 from functools import cache
 
+from mapreel.core.contract.jobs import JobState
 from mapreel.ui.retelling import JOINTS
 from mapreel.ui.text import core_catalogue
 from tests.ui.core_reading import (
@@ -45,7 +46,10 @@ STARTS = (
     "core/runners.py",
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "plugin" / "shared").glob("*.py")),
     "plugin/blender/results.py",
+    "plugin/blender/versions.py",
 )
+NOT_HEARD = ("core/commands/", "plugin/blender/")
+"""Not followed by their imports: what is said on a terminal, and in Blender's own window."""
 ERROR = "MapreelError"
 ARGUMENTS = ((0, "what"), (1, "remedy"))
 MORE_SPEAKERS = {"Outcome": ((1, "reason"),), "Words": ((0, "says"),)}
@@ -62,9 +66,10 @@ TELLERS = {
 """Module -> functions that give sentences back, for others to tell."""
 PUT_TOGETHER = (
     *(f"{{count}} {units}" for one in ("frame", "id", "pixel", "region") for units in (one, f"{one}s")),
+    *(state.value for state in JobState),
     *JOINTS,
 )
-"""What is counted in a finding, as `counted_as` spells it, and how sentences are joined."""
+"""What is counted in a finding, as `counted_as` spells it, states of jobs, and how sentences are joined."""
 LISTS = ("notes", "remarks", "faults")
 """Names of lists of sentences: what is appended to them is told."""
 _WORDS = re.compile(r"[A-Za-z]{2}")
@@ -77,7 +82,7 @@ def reachable() -> tuple[str, ...]:
     found, left = set(), list(STARTS)
     while left:
         path = left.pop()
-        if path not in found and not path.startswith("core/commands/"):
+        if path not in found and (path in STARTS or not path.startswith(NOT_HEARD)):
             found.add(path)
             left += module(path).files
     return tuple(sorted(found))

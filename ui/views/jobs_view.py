@@ -115,7 +115,7 @@ class JobsView(QWidget):
         describe(self.search, tr("Find jobs by shot, take or id"))
         self.search.setPlaceholderText(tr("Find"))
         self.search.setClearButtonEnabled(True)
-        self.search.setMaximumWidth(self.fontMetrics().averageCharWidth() * 28)
+        self.search.setMaximumWidth(self.fontMetrics().horizontalAdvance("x") * 28)
         self.states.currentIndexChanged.connect(lambda _: self._filter(show=self.states.currentData()))
         self.types.currentIndexChanged.connect(lambda _: self._filter(kind=self.types.currentData()))
         self.search.textChanged.connect(lambda text: self._filter(text=text))
@@ -147,7 +147,7 @@ class JobsView(QWidget):
         columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         columns.setStyleSheet("QHeaderView::section { padding: 4px 3px; }")
         metrics = self.fontMetrics()
-        letter = metrics.averageCharWidth()
+        letter = metrics.horizontalAdvance("x")
         for column, texts in widest(self.model).items():
             room = metrics.height() + letter if column is Column.STATE else 0
             columns.resizeSection(column, max(map(metrics.horizontalAdvance, texts)) + 2 * letter + room)

@@ -34,7 +34,7 @@ class ClassForm(QWidget):
         describe(self.swatch, tr("Choose the colour"))
         self.swatch.clicked.connect(lambda _=False: self._ask_color())
         self.hex_field = QLineEdit()
-        self.hex_field.setMaximumWidth(self.fontMetrics().averageCharWidth() * 12 + 16)
+        self.hex_field.setMaximumWidth(self.fontMetrics().horizontalAdvance("x") * 12 + 16)
         self.hex_field.setPlaceholderText("#rrggbb")
         describe(self.hex_field, tr("Colour as #rrggbb or as three numbers"))
         self.hex_field.editingFinished.connect(self._take_hex)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mapreel.ui.state.studio import Studio
 
 _MANY = 5  # names of data that are listed
-_NARROW = 7  # letters that a box may shrink to
+_NARROW = 8  # letters that a box may shrink to
 
 
 def narrow(box: QComboBox) -> None:
@@ -55,6 +55,7 @@ class PresetField(QComboBox):
         """The name that was chosen last, also when something else was chosen since."""
         narrow(self)
         self.setPlaceholderText(tr("Choose …"))
+        self.setMinimumWidth(self.fontMetrics().horizontalAdvance("x") * 2 * _NARROW)  # whatever the placeholder asks for
         describe(self, tr("Settings under a name"))
         follow(presets, "own", self._fill)
         self.activated.connect(self._take)
@@ -216,7 +217,7 @@ class RangeFields(QWidget):
         self.handles.setRange(0, MOST_HANDLES)
         self.handles.setSpecialValueText(tr("No handles"))
         self.handles.setSuffix(" " + tr("handles"))
-        self.handles.setMinimumWidth(self.fontMetrics().averageCharWidth() * _NARROW)
+        self.handles.setMinimumWidth(self.fontMetrics().horizontalAdvance("x") * _NARROW)
         kinds = ((tr("Cut range"), Range.CUT), (tr("All frames"), Range.ALL), (tr("Own range"), Range.OWN))
         bind_choice(self._form, "range", self.kind, kinds)
         bind_number(self._form, "handles", self.handles)

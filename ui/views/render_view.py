@@ -120,7 +120,7 @@ class RenderView(QWidget):
         """Where it is narrow, labels stand above their fields, all of them."""
         labels = [item.widget() for item in map(self._label_at, range(self._rows.rowCount())) if item is not None]
         taken = max((label.sizeHint().width() for label in labels if label is not None), default=0)
-        narrow = self.width() - taken < self.fontMetrics().averageCharWidth() * _NARROW
+        narrow = self.width() - taken < self.fontMetrics().horizontalAdvance("x") * _NARROW
         policies = QFormLayout.RowWrapPolicy
         self._rows.setRowWrapPolicy(policies.WrapAllRows if narrow else policies.DontWrapRows)
         super().resizeEvent(event)
