@@ -2,9 +2,10 @@
 """Collects every sentence of the core that can come before an artist, as a template: `{path} does not exist`.
 
 Looked through is what the panel, the service, its processes and the hosts' side import, at once or later. Of the
-command line and of Blender's own window nothing is, but what a host answers to the panel. A sentence is what an error is made of, how an
-attempt ended, what a finding says and what the functions in TELLERS give back; a part of a sentence that a function
-gets or gives (`its checksum is wrong` in `{where} is damaged ({why})`) counts as one, and is translated on its own.
+command line and of Blender's own window nothing is, but what a host answers to the panel. A sentence is what an error
+is made of, how an attempt ended, what a finding says and what the functions in TELLERS give back; a part of a sentence
+that a function gets or gives (`its checksum is wrong` in `{where} is damaged ({why})`) counts as one, and is
+translated on its own.
 
     python -m tests.ui.core_sentences ja      what a language lacks, and what it has too much
 """

@@ -55,7 +55,7 @@ class PresetField(QComboBox):
         """The name that was chosen last, also when something else was chosen since."""
         narrow(self)
         self.setPlaceholderText(tr("Choose …"))
-        self.setMinimumWidth(self.fontMetrics().horizontalAdvance("x") * 2 * _NARROW)  # whatever the placeholder asks for
+        self.setMinimumWidth(self.fontMetrics().horizontalAdvance("x") * 2 * _NARROW)  # not the placeholder's
         describe(self, tr("Settings under a name"))
         follow(presets, "own", self._fill)
         self.activated.connect(self._take)
