@@ -236,6 +236,7 @@ def test_a_render_is_asked_for_followed_looked_at_and_estimated(rendering, qtbot
     view.show()
     qtbot.waitUntil(lambda: form.take == "beauty" and form.estimate is not None, timeout=LIMIT_MS)
     assert form.estimate.seconds is None
+    form.quality = Quality.FAST
     qtbot.mouseClick(view.button, Qt.MouseButton.LeftButton)
     assert form.submitting
     assert not view.button.isEnabled()
@@ -244,6 +245,9 @@ def test_a_render_is_asked_for_followed_looked_at_and_estimated(rendering, qtbot
     take = Path(shot.source) / "render" / "beauty"
     assert shot.takes == (str(take),)
     assert shot.result == str(take)
+    qtbot.waitUntil(lambda: bool(rendering.key_frames.numbers), timeout=LIMIT_MS)
+    assert rendering.key_frames.numbers[0] == 1001
+    assert set(rendering.key_frames.numbers) < set(range(1001, 1009))
     frames = sorted(take.glob("*.png"))
     assert [int(frame.stem) for frame in frames] == list(range(1001, 1009))
     assert cv2.imread(str(frames[0])).shape == (32, 64, 3)
@@ -318,6 +322,7 @@ def test_a_shot_that_was_deleted_while_open_is_said(rendering, qtbot):
     qtbot.waitUntil(lambda: form.job is not None and form.job.state.is_over, timeout=LIMIT_MS)
     assert form.job.state is JobState.FAILED
     assert shot.takes == ()
+    assert not rendering.takes.can_show(form.job)
 
 
 def test_a_take_of_another_program_is_added_to_the_open_shot(rendering, state_root, qtbot, tmp_path):

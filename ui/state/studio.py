@@ -16,6 +16,7 @@ from mapreel.ui.state.errands import Errands
 from mapreel.ui.state.frames import FrameStore
 from mapreel.ui.state.hosts import Hosts
 from mapreel.ui.state.jobs import Jobs
+from mapreel.ui.state.key_frames import KeyFrames
 from mapreel.ui.state.messages import Message, Messages, Weight, sentence
 from mapreel.ui.state.models import Models
 from mapreel.ui.state.palette_editor import PaletteEditor
@@ -51,6 +52,7 @@ class Studio(QObject):
         self.frames = FrameStore(self.bridge)
         self.shots.open_changed.connect(self.frames.keep_only)
         self.playback = Playback(self.shots)
+        self.key_frames = KeyFrames(self.shots, self.playback, self.errands)
         self.viewer = ViewerState(self.frames, self.playback, self.errands, self.preferences)
         self.drafts = Drafts(self.bridge, self.shots, self.playback, self.frames, self.preferences, self.messages)
         self.draft_watch = DraftWatch(self.drafts, self.viewer, self.playback)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The scrub bar: all frames of the shot, in and out points, what is in memory, gaps, references and drafts."""
+"""The scrub bar: all frames of the shot, in and out points, what is in memory, gaps, key frames, references, drafts."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, QTimer
-from PyQt6.QtGui import QColor, QPainter, QPalette, QPixmap, QPolygonF
+from PyQt6.QtGui import QColor, QPainter, QPalette, QPen, QPixmap, QPolygonF
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from mapreel.ui.state.shot import Layer
@@ -25,6 +26,7 @@ _STEPS = (1, 2, 5, 10, 20, 24, 25, 50, 100, 200, 250, 500, 1000, 2000, 5000, 10_
 _TINT_MS = 150
 _TAKE = 6.0  # points around an in or out point where it can be dragged
 _HEAD = 5.0
+_KEYS_APART, _NEAR = 3.0, 4.0  # points
 
 
 class Timeline(QWidget):
@@ -33,6 +35,7 @@ class Timeline(QWidget):
     def __init__(self, studio: Studio, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._frames, self._viewer, self._playback = studio.frames, studio.viewer, studio.playback
+        self._keys = studio.key_frames
         self._still: QPixmap | None = None
         self._drag = ""
         self._inside = QPalette.ColorRole.Light
@@ -40,12 +43,14 @@ class Timeline(QWidget):
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName(tr("Timeline"))
-        self.setToolTip(tr("Drag to scrub; drag the brackets to cut. I and O set them here."))
+        self._says = tr("Drag to scrub; drag the brackets to cut. I and O set them here.")
+        self.setToolTip(self._says)
         self._tint = QTimer(self)
         self._tint.setSingleShot(True)
         self._tint.setInterval(_TINT_MS)
         self._tint.timeout.connect(self._renew)
         self._playback.range_changed.connect(self._renew)
+        self._keys.numbers_changed.connect(self._renew)
         self._frames.came.connect(self._later)
         self._frames.forgotten.connect(self._later)
         follow(self._playback, "frame", self._moved)
@@ -148,6 +153,7 @@ class Timeline(QWidget):
             self._draw_cut(painter, band)
             self._draw_memory(painter, band)
             self._draw_gaps(painter, band)
+            self._draw_keys(painter, band)
             self._draw_marks(painter, band)
             self._draw_numbers(painter, band)
             self._draw_brackets(painter, band)
@@ -188,6 +194,26 @@ class Timeline(QWidget):
             painter.fillRect(rect, QColor(200, 80, 60, 60))
             painter.fillRect(rect, Qt.BrushStyle.BDiagPattern)
             painter.fillRect(QRectF(rect.left(), rect.top(), rect.width(), 2), warning)
+
+    def _draw_keys(self, painter: QPainter, band: QRectF) -> None:
+        """Short strokes from the top for key frames of the take; those of a dense shot that have room."""
+        painter.setPen(QPen(self.palette().color(QPalette.ColorRole.WindowText), 1))
+        drawn = -10.0
+        for number in self._keys.numbers:
+            if (x := self.place_of(number)) - drawn >= _KEYS_APART:
+                painter.drawLine(QPointF(x, band.top() + 1), QPointF(x, band.top() + band.height() * 0.35))
+                drawn = x
+
+    def told_at(self, x: float) -> str:
+        """What the mark at a point is; what the timeline is for where there is none."""
+        shot = self._playback.shot
+        for number, file in shot.references if shot is not None else ():
+            if abs(self.place_of(number) - x) <= _NEAR:
+                return tr("Reference picture of frame {number}: {file}", number=number, file=PurePath(file).name)
+        near = min(self._keys.numbers, key=lambda number: abs(self.place_of(number) - x), default=None)
+        if near is not None and abs(self.place_of(near) - x) <= _NEAR:
+            return tr("Key frame {number}: the network painted it.", number=near)
+        return self._says
 
     def _draw_marks(self, painter: QPainter, band: QRectF) -> None:
         """Dots for drafts, diamonds for reference frames."""
@@ -260,6 +286,7 @@ class Timeline(QWidget):
         else:
             over = self._part_at(event.position())
             self.setCursor(Qt.CursorShape.SizeHorCursor if over else Qt.CursorShape.ArrowCursor)
+            self.setToolTip(self.told_at(event.position().x()))
 
     def mouseReleaseEvent(self, _: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
         self._drag = ""

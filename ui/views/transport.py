@@ -13,6 +13,7 @@ from mapreel.ui.views.flow import FlowRow
 from mapreel.ui.views.icons import icon
 
 if TYPE_CHECKING:
+    from mapreel.ui.state.key_frames import KeyFrames
     from mapreel.ui.state.playback import Playback
 
 _WIDEST = 2_000_000_000
@@ -29,9 +30,9 @@ def keyed(button: QToolButton, says: str, key: str) -> QToolButton:
 class Transport(QWidget):
     """Bound to the playhead."""
 
-    def __init__(self, playback: Playback, parent: QWidget | None = None) -> None:
+    def __init__(self, playback: Playback, keys: KeyFrames, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._playback = playback
+        self._playback, self._keys = playback, keys
         self.first = keyed(tool("first", "", playback.to_first), tr("To the in point"), "Home")
         self.back = keyed(tool("previous", "", lambda: playback.step(-1)), tr("One frame back"), "←")
         self.play = keyed(tool("play", "", playback.toggle), tr("Play"), tr("Space"))
@@ -39,6 +40,8 @@ class Transport(QWidget):
         self.last = keyed(tool("last", "", playback.to_last), tr("To the out point"), "End")
         self.cut_in = keyed(tool("in", "", playback.set_in), tr("The cut begins at this frame"), "I")
         self.cut_out = keyed(tool("out", "", playback.set_out), tr("The cut ends at this frame"), "O")
+        self.key_back = keyed(tool("key_back", "", lambda: keys.step(-1)), tr("To the key frame before"), tr("Page up"))
+        self.key_on = keyed(tool("key_on", "", lambda: keys.step(1)), tr("To the next key frame"), tr("Page down"))
         self.loop = keyed(tool("loop", "", checkable=True), tr("Play in a loop"), "Shift+L")
         self.handles = keyed(tool("handles", "", checkable=True), tr("Play the handles, too"), "Shift+H")
         self.number = QSpinBox()
@@ -57,6 +60,7 @@ class Transport(QWidget):
             getattr(playback, f"{name}_changed").connect(self._show_facts)
         playback.range_changed.connect(self._show_facts)
         follow(playback, "shot", self._allow)
+        follow(keys, "numbers", self._allow_keys)
         self.number.valueChanged.connect(self._go)
         self._show_facts()
 
@@ -66,6 +70,7 @@ class Transport(QWidget):
         groups = (
             (self.first, self.back, self.play, self.on, self.last),
             (self.number,),
+            (self.key_back, self.key_on),
             (self.cut_in, self.cut_out, self.loop, self.handles),
             (self._facts,),
         )
@@ -111,6 +116,11 @@ class Transport(QWidget):
         if playback.dropped:
             facts.append(trn("{count} dropped", "{count} dropped", playback.dropped))
         self._facts.setText(" · ".join(facts))
+
+    def _allow_keys(self, numbers: tuple[int, ...]) -> None:
+        reason = "" if numbers else tr("The take that is looked at names no key frames between others.")
+        for button in (self.key_back, self.key_on):
+            allow(button, reason)
 
     def _allow(self, shot: object) -> None:
         reason = "" if shot is not None else tr("No shot is open.")

@@ -35,12 +35,12 @@ class ViewerView(QWidget):
 
     def __init__(self, studio: Studio, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._viewer, self._playback = studio.viewer, studio.playback
+        self._viewer, self._playback, self._key_frames = studio.viewer, studio.playback, studio.key_frames
         self._home: tuple[QWidget, int] | None = None
         self.canvas = Canvas(self._viewer)
         self.tools = ViewerTools(studio, self.canvas)
         self.timeline = Timeline(studio)
-        self.transport = Transport(self._playback)
+        self.transport = Transport(self._playback, studio.key_frames)
         self.reads, self.measure = QLabel(), QLabel()
         self._lay_out()
         self.setFocusProxy(self.canvas)
@@ -99,6 +99,8 @@ class ViewerView(QWidget):
             _KEYS.Key_Right: lambda: playback.step(1),
             _KEYS.Key_Home: playback.to_first,
             _KEYS.Key_End: playback.to_last,
+            _KEYS.Key_PageUp: lambda: self._key_frames.step(-1),
+            _KEYS.Key_PageDown: lambda: self._key_frames.step(1),
             _KEYS.Key_Space: playback.toggle,
             _KEYS.Key_J: lambda: playback.shuttle(-1),
             _KEYS.Key_K: playback.pause,
