@@ -14,6 +14,9 @@ from mapreel.plugin.blender.classes import load_palette
 from mapreel.plugin.blender.session import SESSION
 from mapreel.plugin.blender.versions import absolute
 
+LETTER_PX = 7.0  # of Blender's own face at a scale of 1, in the mean
+MARGINS_PX = 44
+
 
 def draw_shot(layout: Any, settings: Any) -> None:
     """The settings of one shot."""
@@ -79,9 +82,17 @@ def _draw_bar(layout: Any, share: float, sentence: str) -> None:
         layout.label(text=f"{share:.0%}  {sentence}")
 
 
-def wrapped(sentence: str, columns: int = 48) -> list[str]:
-    """A sentence in lines that fit a narrow panel."""
-    lines = [""]
+def columns_here() -> int:
+    """How many letters fit beside each other in the region that is drawn."""
+    region = bpy.context.region
+    if region is None:
+        return 48
+    return max(16, int((region.width - MARGINS_PX) / (LETTER_PX * bpy.context.preferences.system.ui_scale)))
+
+
+def wrapped(sentence: str) -> list[str]:
+    """A sentence in lines that fit the panel."""
+    lines, columns = [""], columns_here()
     for word in sentence.split():
         if lines[-1] and len(lines[-1]) + len(word) >= columns:
             lines.append("")

@@ -43,13 +43,35 @@ def extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return packaging.build_blender("0.0.1", tmp_path_factory.mktemp("extension"))
 
 
+@pytest.fixture(scope="session")
+def shared_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of one service for all tests: its processes start once, and stay warm as they do for an artist."""
+    state = tmp_path_factory.mktemp("service") / "state"
+    yield state
+    _stop(state)
+
+
+@pytest.fixture
+def own_state(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a service of this test alone, which may be killed, old or not there."""
+    state = tmp_path / "state"
+    yield state
+    _stop(state)
+
+
+def _stop(state: Path) -> None:
+    if state.exists():
+        with ServiceClient(state, start=False) as client:
+            client.stop()
+
+
 @pytest.fixture(params=VERSIONS)
 def blender(request: pytest.FixtureRequest, extension: Path, tmp_path: Path) -> Any:
     """Run a script of `tests/hosts/blender` inside a Blender with the extension enabled; gives what it answered."""
     python = python_of(request.param)
     if not python.exists() or not list(python.parents[1].glob("**/site-packages/bpy")):
         pytest.skip(f"no Blender {request.param} as a module here: install.py test makes it")
-    state = tmp_path / "state"
+    state = request.getfixturevalue("own_state" if "own_state" in request.fixturenames else "shared_state")
 
     def run(script: str, limit_s: float = LIMIT_S, **given: Any) -> dict[str, Any]:
         (tmp_path / "given.json").write_text(json.dumps({"folder": str(tmp_path), **given}), encoding="utf-8")
@@ -69,10 +91,7 @@ def blender(request: pytest.FixtureRequest, extension: Path, tmp_path: Path) -> 
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return dict(json.loads((tmp_path / "answer.json").read_text(encoding="utf-8")))
 
-    yield run
-    if state.exists():
-        with ServiceClient(state, start=False) as client:
-            client.stop()
+    return run
 
 
 @pytest.fixture
@@ -93,7 +112,7 @@ def display(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def window(display: str, extension: Path, tmp_path: Path) -> Callable[..., Any]:
+def window(display: str, extension: Path, own_state: Path, tmp_path: Path) -> Callable[..., Any]:
     """Within: a Blender with a window, begun with a script of `tests/hosts/blender`. Gives the file of its words."""
 
     @contextlib.contextmanager
@@ -105,7 +124,7 @@ def window(display: str, extension: Path, tmp_path: Path) -> Callable[..., Any]:
             "LIBGL_ALWAYS_SOFTWARE": "1",
             "BLENDER_USER_CONFIG": str(tmp_path / "config"),
             "BLENDER_USER_SCRIPTS": str(tmp_path / "scripts"),
-            "MAPREEL_STATE": str(tmp_path / "state"),
+            "MAPREEL_STATE": str(own_state),
             "MAPREEL_NICE": "0",
             "MAPREEL_PYTHON": sys.executable,
             "MAPREEL_EXTENSION": str(extension),
@@ -121,8 +140,5 @@ def window(display: str, extension: Path, tmp_path: Path) -> Callable[..., Any]:
         finally:
             host.terminate()
             host.wait(20)
-            if (tmp_path / "state").exists():
-                with ServiceClient(tmp_path / "state", start=False) as client:
-                    client.stop()
 
     return opened

@@ -91,7 +91,7 @@ def test_a_shot_from_maps_to_archive(blender, maps, tmp_path):
     assert Path(said["second"]).name == "take_v002"
     assert said["back_to_first"] == said["take"]
     assert pixels(said["draft"]).shape == (SIZE[1], SIZE[0], 3)
-    assert Path(said["archive"]).stat().st_size > 1000
+    assert Path(said["archive"]).stat().st_size > 300  # of 20 dB
     assert len(said["frames"]) == 4
     assert "no take is not there" in said["gone"]
     assert said["outside"].startswith("GapError")
@@ -116,6 +116,7 @@ def test_half_floats_come_through_the_compositor_as_they_are(blender, maps):
     assert np.array_equal(shown.view(np.uint16), written.view(np.uint16))
 
 
+@pytest.mark.usefixtures("own_state")
 @pytest.mark.parametrize("python", ["", "/nowhere/python"])
 def test_a_worker_that_is_not_installed(blender, python):
     said = blender("no_worker", python=python, labels=str(DEMO / "label"))

@@ -15,7 +15,7 @@ from mapreel.core.contract.requests import VerifyRequest
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "blender_shot.py"
 
 
-def test_from_a_blend_to_a_movie_and_an_archive(blender, tmp_path):
+def test_from_a_blend_to_a_movie_and_an_archive(blender, shared_state, tmp_path):
     made = blender("example", size=(128, 64), example=str(EXAMPLE))["made"]
     out = tmp_path / "out"
     assert made == {
@@ -26,7 +26,7 @@ def test_from_a_blend_to_a_movie_and_an_archive(blender, tmp_path):
     }
     frames = sorted(Path(made["frames"]).glob("*.png"))
     assert len(frames) == 3
-    with ServiceClient(tmp_path / "state") as client:
+    with ServiceClient(shared_state) as client:
         checked = client.wait(client.submit(VerifyRequest(archive=made["archive"])).id)
     assert checked.error is None
     with av.open(made["movie"]) as movie:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import OpenImageIO
+import pytest
 
 TIMES = int(os.environ.get("MAPREEL_KILLS", "4"))
 FRAMES = 3
 DEMO = Path(__file__).resolve().parents[2] / "resources" / "demo" / "street" / "label"
 
 
+@pytest.mark.usefixtures("own_state")
 def test_what_is_killed_is_said_and_the_render_goes_on(blender: Any, tmp_path: Path, record_property: Any) -> None:
     labels = tmp_path / "label"
     labels.mkdir()

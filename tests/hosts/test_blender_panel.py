@@ -7,9 +7,11 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+TIMES = int(os.environ.get("MAPREEL_KILLS", "3"))  # how often a panel is killed
 DEMO = Path(__file__).resolve().parents[2] / "resources" / "demo" / "street"
 RECORDING = """#!{python}
 import json, os, pathlib, sys
@@ -52,3 +54,18 @@ def test_the_panel_is_opened(blender, tmp_path):
     assert said["again"] == "the panel is open already"
     assert said["shown"] == str(DEMO / "label")
     assert said["killed"].startswith("the panel broke off (signal 9)")
+
+
+def test_a_panel_that_is_killed_is_told_and_opens_again(blender: Any, record_property: Any) -> None:
+    said = blender("panel_killed", limit_s=60.0 + 20.0 * TIMES, labels=str(DEMO / "label"), times=TIMES)
+    rounds = said["rounds"]
+    assert len(rounds) == TIMES
+    for each in rounds:
+        assert each["alive"], each
+        assert each["said"] == "the panel broke off (signal 9); nothing here is lost: open it again", each
+        assert each["told_s"] < 2.0, each
+    slowest = max(each["told_s"] for each in rounds)
+    mean = sum(each["told_s"] for each in rounds) / TIMES
+    record_property("told_s", f"{TIMES} kills: said within {slowest:.2f} s at most, {mean:.2f} s in the mean")
+    assert said["alive"]
+    assert said["kept"] == str(DEMO / "label")

@@ -106,9 +106,9 @@ class _Older(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def older_worker(tmp_path: Path) -> Iterator[int]:
+def older_worker(own_state: Path) -> Iterator[int]:
     """An older service runs for the state folder of the tests; gives its protocol."""
-    state = state_folder(tmp_path / "state")
+    state = state_folder(own_state)
     state.root.mkdir(mode=0o700)
     state.token.write_text(TOKEN)
     state.token.chmod(0o600)

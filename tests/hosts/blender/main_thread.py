@@ -31,7 +31,7 @@ settings.labels, settings.out, settings.quality = inside.GIVEN["labels"], str(in
 scene.frame_start, scene.frame_end = 1, inside.GIVEN["frames"]
 job = timed("submit", lambda: session.SESSION.connected().submit(shot_of(scene).render_request()))
 started, number = time.monotonic(), 0
-while not job.is_over and time.monotonic() - started < 200.0:
+while not (job.is_over and session.SESSION.drafted) and time.monotonic() - started < 200.0:
     number += 1
     timed("pump", session.pump)
     if number % 25 == 0:  # the playhead moves on, as with "Follow playhead"

@@ -37,7 +37,7 @@ takes = [path.name for path in results.takes_beside(Path(second))]
 bpy.ops.mapreel.show_take(take=take.path, group=group.name)
 back_to_first = bpy.path.abspath(group.mapreel.take)
 draft = api.draft(scene, 2)
-archive = api.archive(take.path, psnr_db=None)
+archive = api.archive(take.path, psnr_db=20.0)
 frames = api.unarchive(archive.path, "//mapreel/unpacked")
 gone = inside.refusal(api.bring_in, str(inside.FOLDER / "no take"))
 outside = inside.refusal(api.render, scene, first=900, last=901)
