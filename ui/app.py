@@ -12,6 +12,7 @@ from PyQt6.QtCore import QTimer
 from PyQt6.QtWidgets import QApplication
 
 from mapreel.core.contract.errors import InternalError, UsageError
+from mapreel.ui.memory import give_pictures_back
 from mapreel.ui.state.messages import told
 from mapreel.ui.state.studio import Studio
 from mapreel.ui.text import speak
@@ -29,6 +30,7 @@ def run(paths: Sequence[str], *, host_session: str = "", scheme: str | None = No
     """Show the panel until it is closed; gives its exit code. Raises UsageError."""
     if scheme is not None and scheme not in SCHEMES:
         raise UsageError(f"the scheme “{scheme[:20]}” is unknown", f"use one of {', '.join(SCHEMES)}")
+    give_pictures_back()
     app = QApplication([sys.argv[0]])
     app.setApplicationName("Mapreel")
     app.setDesktopFileName("mapreel")

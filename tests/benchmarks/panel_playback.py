@@ -26,6 +26,7 @@ import numpy as np
 from PyQt6.QtCore import QEventLoop, Qt, QTimer
 from PyQt6.QtWidgets import QApplication
 
+from mapreel.ui.memory import give_pictures_back
 from mapreel.ui.state.shot import Layer
 from mapreel.ui.state.studio import Studio
 from mapreel.ui.state.viewer_plan import Mode
@@ -135,6 +136,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=240)
     parser.add_argument("--scrub", type=float, default=0.0, help="scrub at random for so many seconds and tell memory")
     chosen = parser.parse_args()
+    give_pictures_back()
     app = Application(["mapreel"])
     dress(app, "dark")
     with tempfile.TemporaryDirectory(prefix="mapreel-bench-") as name:
