@@ -37,7 +37,8 @@ from tests.ui.core_reading import (
     template,
 )
 
-WHOLE: Parts = (Place("what"),)
+HOLE = Place("", "hole")
+WHOLE: Parts = (HOLE,)
 Wanted = tuple[tuple[int, str], ...]
 STARTS = (
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "ui").rglob("*.py")),
@@ -53,11 +54,13 @@ NOT_HEARD = ("core/commands/", "plugin/blender/")
 """Not followed by their imports: what is said on a terminal, and in Blender's own window."""
 ERROR = "MapreelError"
 ARGUMENTS = ((0, "what"), (1, "remedy"))
+DETAILS = {"detail", "file", "frame"}
 MORE_SPEAKERS = {"Outcome": ((1, "reason"),), "Words": ((0, "says"),)}
 """Besides errors: calls whose arguments are told."""
 TELLERS = {
     "core/media/doctor.py": ("glance",),
     "core/media/doctor_findings.py": ("sentence",),
+    "core/media/motion.py": ("find_motion", "_known", "_meaning", "_named"),
     "core/media/moviewriter.py": ("note",),
     "core/media/sequence.py": ("filled_note",),
     "core/service/compute_process.py": ("story",),
@@ -127,7 +130,8 @@ class Collector:
     def _hear(self, where: Module) -> None:
         for inside, call, raised in where.calls:
             target = resolve(where, call)
-            for word in arguments(call, self._wanted(call, target is None and raised)):
+            names = {word.arg for word in call.keywords}
+            for word in arguments(call, self._wanted(call, target is None and (raised or bool(names & DETAILS)))):
                 self._say(where, inside, word)
             if target is None:
                 continue
@@ -139,13 +143,18 @@ class Collector:
             function = where.functions[name]
             for word in function.returns:
                 self._say(where, function, word)
-            for node in ast.walk(function.node):
-                if isinstance(node, ast.JoinedStr):
+            body = function.node.body[ast.get_docstring(function.node) is not None :]
+            spelled = [node for one in body for node in ast.walk(one)]
+            inner = {id(part) for node in spelled if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+            for node in spelled:
+                named = isinstance(node, ast.Name) and node.id in where.values
+                literal = isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and id(node) not in inner)
+                if named or literal:
                     self._say(where, function, node, whole=False)
 
     @staticmethod
     def _wanted(call: ast.Call, strange: bool) -> Wanted:
-        """The parameters of a call that are told. strange: what is called is raised, and no function of ours."""
+        """The parameters of a call that are told. strange: it makes what errors are, and is no function of ours."""
         if isinstance(call.func, ast.Attribute):
             owner = call.func.value.attr if isinstance(call.func.value, ast.Attribute) else ""
             return ((0, ""),) if call.func.attr == "append" and owner in LISTS else ()
@@ -164,11 +173,11 @@ class Collector:
     ) -> None:
         parts: list[Parts] = []
         for one in Reader(where, inside, parts).read(word):
-            said = tuple(itertools.chain(*(one if piece == Place("what") else (piece,) for piece in around)))
+            said = tuple(itertools.chain(*(one if piece == HOLE else (piece,) for piece in around)))
             self._keep(said, f"{where.path}:{word.lineno}", whole=whole)
             for piece in one:
                 if isinstance(piece, Place) and piece.param and inside is not None:
-                    rest = tuple(Place("what") if other is piece else other for other in said)
+                    rest = tuple(HOLE if other is piece else other for other in said)
                     mute = not _WORDS.search("".join(other for other in rest if isinstance(other, str)))
                     spoken = self._speaks[where.path, inside.node.name]
                     spoken[piece.param] = (rest, whole) if mute else (WHOLE, False)
