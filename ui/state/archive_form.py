@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from PyQt6.QtCore import QTimer, pyqtSignal
 
-from mapreel.core.contract.errors import MapreelError
+from mapreel.core.contract.errors import MapreelError, UsageError
 from mapreel.core.contract.requests import Preset, VerifyRequest
 from mapreel.ui.state.archive_choice import (
     Aim,
@@ -26,6 +26,7 @@ from mapreel.ui.state.archive_look import ArchiveFacts, read_facts, recipe_of, s
 from mapreel.ui.state.archive_measure import ArchiveMeasure
 from mapreel.ui.state.bridge import ServiceState
 from mapreel.ui.state.job_watch import JobWatch
+from mapreel.ui.state.messages import sentence
 from mapreel.ui.state.observable import Observable, Property
 from mapreel.ui.state.render_choice import free_bytes, next_name, studio_config
 from mapreel.ui.state.shot import Layer, ShotKind
@@ -339,7 +340,7 @@ class ArchiveForm(Observable):
         if self._shot is None:
             return tr("No shot is open.")
         if self._blocked:
-            return self._blocked
+            return sentence(self._blocked)
         if self._bridge.state is ServiceState.GONE:
             return tr("The service does not answer.")
         if self._source is None and self.layers():
@@ -364,7 +365,10 @@ class ArchiveForm(Observable):
         """Asked of the service, which knows how fast this machine is; one that runs already."""
         if self._bridge.state is not ServiceState.HERE:
             return
-        request = encode_request(self.choice())
+        try:
+            request = encode_request(self.choice())
+        except UsageError:  # a source has gone since its problems were looked for
+            return
         estimate = partial(_estimate, request)
         self._bridge.ask(estimate, lambda told: setattr(self, "estimate", told), lane="estimate encode", newest=True)
 
