@@ -22,6 +22,7 @@ from mapreel.ui.state.models import Models
 from mapreel.ui.state.palette_editor import PaletteEditor
 from mapreel.ui.state.playback import Playback
 from mapreel.ui.state.preferences import Preferences
+from mapreel.ui.state.preparing import Preparing
 from mapreel.ui.state.render_form import RenderForm
 from mapreel.ui.state.render_presets import RenderPresets
 from mapreel.ui.state.shots import Shots
@@ -73,6 +74,7 @@ class Studio(QObject):
         self.train_form = TrainForm(
             self.shots, self.jobs, self.models, self.bridge, self.errands, self.preferences, self.messages
         )
+        self.preparing = Preparing()
         self.drafts.model = self.render_form.model
         self.render_form.model_changed.connect(lambda model: setattr(self.drafts, "model", model))
         self.bridge.sentence_changed.connect(self._hear_of_service)
@@ -84,6 +86,7 @@ class Studio(QObject):
     def close(self) -> None:
         """End every thread; jobs go on in the service."""
         self.preferences.save()
+        self.preparing.stop()
         self.bridge.close()
         self.viewer.close()
         self.frames.close()

@@ -77,10 +77,12 @@ class SetupPart(QWidget):
         self.current_button = tool("maps", tr("Learn from the current shot, too"), self._add_current)
         self.add_button = tool("add", tr("Add a folder that holds label/ and color/"), self.add_folder)
         self.file_button = tool("folder", tr("Add a prepared data set"), self.add_file)
+        self.prepare_button = tool("strip", tr("Prepare landmarks, sketches or poses to learn from"), self.prepare)
         self.remove_button = tool("remove", tr("Take the chosen shot off the list; its files stay"), self._remove)
         buttons = QHBoxLayout()
         buttons.setSpacing(2)
-        for button in (self.add_button, self.current_button, self.file_button, self.remove_button):
+        ways = (self.add_button, self.current_button, self.file_button, self.prepare_button, self.remove_button)
+        for button in ways:
             buttons.addWidget(button)
         buttons.addStretch(1)
         holder = QWidget()
@@ -257,6 +259,12 @@ class SetupPart(QWidget):
         file, _ = QFileDialog.getOpenFileName(self, tr("A prepared data set"), self._start(), kinds)
         if file:
             self._form.add_data(file)
+
+    def prepare(self) -> None:
+        """Make a data set; it is on the list then."""
+        from mapreel.ui.views.train_prepare import PrepareDialog
+
+        PrepareDialog(self._studio, self).exec()
 
     def open_training(self) -> None:
         """Ask for the folder of an earlier training."""
