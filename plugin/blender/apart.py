@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ class ApartRender:
     def __init__(self, task: dict[str, Any], blend: Path) -> None:
         """Begin. task: what `main` does. blend: the copy of the file, which is deleted in the end."""
         self.done = 0
+        self.seconds = 0.0  # of the frames that are done, without the start
         self.error: MapreelError | None = None
         self.is_over = False
         self._blend, self._cancelled = blend, False
@@ -105,6 +107,7 @@ class ApartRender:
 
     def _heard(self, news: dict[str, Any]) -> None:
         self.done = int(news.get("done", self.done))
+        self.seconds = float(news.get("seconds", self.seconds))
         if "error" in news:
             self.error = error_from_dict(news["error"])
 
@@ -116,8 +119,10 @@ def _broken(code: int, said: list[str]) -> MapreelError:
     return CancelledError(f"the Blender that renders in the background broke off ({how[:200]})", remedy)
 
 
-def steps(task: dict[str, Any], total: int) -> Generator[tuple[int, int], None, None]:
-    """Render apart: gives frames done and in all until all are there. Closed early, it ends the other Blender.
+def steps(task: dict[str, Any], total: int) -> Generator[tuple[int, int], None, float]:
+    """Render apart: gives frames done and in all until all are there, and in the end the seconds that they took.
+
+    Closed early, it ends the other Blender.
 
     Raises OutputError where the copy cannot be saved, what the other Blender raised, CancelledError where it broke off.
     """
@@ -130,6 +135,7 @@ def steps(task: dict[str, Any], total: int) -> Generator[tuple[int, int], None, 
         raise
     if render.error is not None:
         raise render.error
+    return render.seconds
 
 
 def map_steps(scene: Any, folder: Path, palette: str) -> Generator[tuple[int, int], None, scene_maps.SceneMaps]:
@@ -137,14 +143,14 @@ def map_steps(scene: Any, folder: Path, palette: str) -> Generator[tuple[int, in
 
     name = scene.name
 
-    def frames(place: Path, span: tuple[int, int, int]) -> Generator[tuple[int, int], None, None]:
+    def frames(place: Path, span: tuple[int, int, int]) -> Generator[tuple[int, int], None, object]:
         task = {"kind": "maps", "scene": name, "folder": str(place), "palette": palette, "frames": span}
         return steps(task, len(range(span[0], span[1] + 1, span[2])))
 
     return scene_maps.map_steps(scene, folder, load_palette(palette), frames)
 
 
-def true_frames(name: str, place: Path, numbers: tuple[int, ...]) -> Generator[tuple[int, int], None, None]:
+def true_frames(name: str, place: Path, numbers: tuple[int, ...]) -> Generator[tuple[int, int], None, float]:
     """As those of `training`, apart. numbers: evenly spaced."""
     step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
     task = {"kind": "true", "scene": name, "folder": str(place), "frames": [numbers[0], numbers[-1], step]}
@@ -202,17 +208,17 @@ def main(text: str) -> None:
 def _do(task: dict[str, Any]) -> None:
     scene, place = scene_maps.scene_called(task["scene"]), Path(task["folder"])
     first, last, step = task["frames"]
-    total = len(range(first, last + 1, step))
+    total, started = len(range(first, last + 1, step)), time.monotonic()
+
+    def report(done: int, _total: int) -> None:
+        _say({"done": done, "seconds": time.monotonic() - started})
+
     if task["kind"] == "maps":
-        scene_maps.render_maps(scene, place, load_palette(task["palette"]), (first, last, step), _report)
+        scene_maps.render_maps(scene, place, load_palette(task["palette"]), (first, last, step), report)
         return
     with training.beauty_copy(scene, place) as copy:
         copy.frame_start, copy.frame_end, copy.frame_step = first, last, step
-        scene_maps.render_range(copy, total, _report)
-
-
-def _report(done: int, _total: int) -> None:
-    _say({"done": done})
+        scene_maps.render_range(copy, total, report)
 
 
 def _say(news: dict[str, Any]) -> None:

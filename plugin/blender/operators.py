@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bpy
 
-from mapreel.core.contract.errors import CancelledError
+from mapreel.core.contract.errors import CancelledError, MapreelError
 from mapreel.plugin.blender import apart, api, classes, results, scene_maps, training
 from mapreel.plugin.blender.job_operator import JobOperator, SentenceOperator
 from mapreel.plugin.blender.properties import PATH, shot_of
@@ -235,6 +236,13 @@ class MAPREEL_OT_train(StepOperator):
         SESSION.tell(made.sentence)
 
 
+def _class_names(_operator: Any, context: Any, _typed: str) -> list[str]:
+    try:
+        return list(classes.load_palette(context.scene.mapreel.palette).ids)
+    except MapreelError:  # told when it is assigned
+        return []
+
+
 class MAPREEL_OT_assign_class(SentenceOperator):
     """Give materials or objects whose names match a pattern a class of the palette"""
 
@@ -243,11 +251,21 @@ class MAPREEL_OT_assign_class(SentenceOperator):
     bl_options = {"REGISTER", "UNDO"}
     __annotations__ = {
         "pattern": bpy.props.StringProperty(name="Names", default="*", description="Such as tree*"),
-        "label": bpy.props.StringProperty(name="Class"),
+        "label": bpy.props.StringProperty(
+            name="Class", search=_class_names, description="A class of the palette; empty takes the class away"
+        ),
         "what": bpy.props.EnumProperty(
             name="What", items=[("materials", "Materials", ""), ("objects", "Objects", "")], default="materials"
         ),
     }
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        """Ask for names and class; those of the active object to begin with."""
+        thing = context.object
+        material = thing.active_material if thing else None
+        if not self.properties.is_property_set("pattern") and material is not None:
+            self.pattern, self.label = glob.escape(material.name), classes.class_of(material)
+        return set(context.window_manager.invoke_props_dialog(self))
 
     def act(self, context: Any) -> None:
         """All at once."""
@@ -268,7 +286,7 @@ class MAPREEL_OT_guess_classes(SentenceOperator):
         found = classes.guess(classes.load_palette(context.scene.mapreel.palette))
         bare = classes.without_class(context.scene)
         left = f"; without a class: {', '.join(bare[:5])}{' …' if len(bare) > 5 else ''}" if bare else ""
-        SESSION.tell(f"{len(found)} materials got a class{left}")
+        SESSION.tell(f"{len(found)} material{'' if len(found) == 1 else 's'} got a class{left}")
 
 
 class MAPREEL_OT_check_maps(SentenceOperator):

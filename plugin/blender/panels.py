@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import glob
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,13 @@ import bpy
 
 from mapreel.core.contract.errors import MapreelError
 from mapreel.plugin.blender import chips, results
-from mapreel.plugin.blender.classes import load_palette
+from mapreel.plugin.blender.classes import class_of, load_palette
 from mapreel.plugin.blender.session import SESSION
 from mapreel.plugin.blender.versions import absolute
 
 LETTER_PX = 7.0  # of Blender's own face at a scale of 1, in the mean
 MARGINS_PX = 44
+MATERIALS_SHOWN = 12
 
 
 def draw_shot(layout: Any, settings: Any) -> None:
@@ -110,6 +113,24 @@ def draw_takes(layout: Any, settings: Any, group: str) -> None:
         button.take, button.group = str(take), group
 
 
+def draw_materials(layout: Any, palette: str) -> None:
+    """The first materials of the file, each with a button that shows its class and changes it."""
+    try:
+        colours = load_palette(palette).colours
+    except MapreelError as error:
+        for line in wrapped(str(error)):
+            layout.label(text=line)
+        return
+    column = layout.column(align=True)
+    for material in itertools.islice((found for found in bpy.data.materials if found.users), MATERIALS_SHOWN):
+        label = class_of(material)
+        row = column.split(factor=0.5, align=True)
+        row.label(text=material.name)
+        icon = chips.chip(colours[label]) if label in colours else 0
+        button = row.operator("mapreel.assign_class", text=label or "no class", icon_value=icon)
+        button.pattern, button.label, button.what = glob.escape(material.name), label, "materials"
+
+
 class _Part:
     """What Blender's own class gives to a panel."""
 
@@ -147,9 +168,10 @@ class _Maps(_Part):
         """Palette, classes, one button."""
         settings = context.scene.mapreel
         self.layout.prop(settings, "palette")
-        row = self.layout.row(align=True)
-        row.operator("mapreel.guess_classes")
-        row.operator("mapreel.assign_class")
+        draw_materials(self.layout, settings.palette)
+        column = self.layout.column(align=True)
+        column.operator("mapreel.guess_classes")
+        column.operator("mapreel.assign_class")
         self.layout.operator("mapreel.write_maps", icon="RENDERLAYERS")
 
 

@@ -27,7 +27,7 @@ from mapreel.plugin.blender.classes import Palette, class_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    Frames = Callable[[Path, tuple[int, int, int]], Generator[tuple[int, int], None, None]]
+    Frames = Callable[[Path, tuple[int, int, int]], Generator[tuple[int, int], None, object]]
 
 NAME = "maps."
 Result = TypeVar("Result")

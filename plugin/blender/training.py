@@ -48,6 +48,7 @@ class Trained:
     steps: int
     maps_s: float
     true_s: float
+    alone_s: float  # of `true_s`: the frames without the start of a Blender of their own
     train_s: float
     rest_s: float
 
@@ -59,7 +60,7 @@ class Trained:
     @property
     def all_true_s(self) -> float:
         """An estimate of what the scene's own renderer takes for all frames: the mean of those it rendered."""
-        return self.true_s / self.true_frames * self.frames
+        return self.alone_s / self.true_frames * self.frames
 
     @property
     def sentence(self) -> str:
@@ -69,7 +70,7 @@ class Trained:
             f"{maps}{self.true_frames} true frames {self.true_s:.1f} s, training of {self.steps} steps "
             f"{self.train_s:.1f} s, {self.frames} frames by Mapreel {self.rest_s:.1f} s: {self.seconds:.1f} s in all; "
             f"all {self.frames} frames true would take about {self.all_true_s:.1f} s "
-            f"(an estimate: {self.true_s / self.true_frames:.2f} s a frame)"
+            f"(an estimate: {self.alone_s / self.true_frames:.2f} s a frame)"
         )
 
 
@@ -91,13 +92,17 @@ def beauty_copy(scene: Any, place: Path) -> Iterator[Any]:
         bpy.data.scenes.remove(copy)
 
 
-def true_frames(name: str, place: Path, numbers: tuple[int, ...]) -> Generator[tuple[int, int], None, None]:
-    """Render them in this Blender, frame after frame: gives frames done and in all."""
+def true_frames(name: str, place: Path, numbers: tuple[int, ...]) -> Generator[tuple[int, int], None, float]:
+    """Render them in this Blender, frame after frame: gives frames done and in all, and in the end the seconds."""
+    seconds = 0.0
     for done, number in enumerate(numbers):
         yield done, len(numbers)
+        started = time.monotonic()
         with beauty_copy(scene_maps.scene_called(name), place) as copy:
             copy.frame_start = copy.frame_end = number
             scene_maps.render_range(copy, 1, None)
+        seconds += time.monotonic() - started
+    return seconds
 
 
 def _chosen(shot: Shot, every: int) -> tuple[int, ...]:
@@ -139,7 +144,7 @@ def _same_file(source: Path, target: Path) -> None:
 class Renderers:
     """What renders frames in steps: true ones (scene, folder, numbers), and maps (scene, folder, palette)."""
 
-    true: Callable[[str, Path, tuple[int, ...]], Generator[tuple[int, int], None, None]]
+    true: Callable[[str, Path, tuple[int, ...]], Generator[tuple[int, int], None, float]]
     maps: Callable[[Any, Path, str], Generator[tuple[int, int], None, scene_maps.SceneMaps]]
 
 
@@ -174,7 +179,7 @@ def train_steps(
     data = folder / "data"
     try:
         (data / "color").mkdir(parents=True)
-        yield from scene_maps.told(by.true(name, data / "color", numbers), "true frame")
+        alone_s = yield from scene_maps.told(by.true(name, data / "color", numbers), "true frame")
         true_s = time.monotonic() - started
         _gather(data, shot, numbers)
     except OSError as error:
@@ -190,7 +195,7 @@ def train_steps(
     settings = scene_maps.scene_called(name).mapreel
     settings.model, settings.take = versions.stored(Path(model)), versions.stored(Path(take))
     count = len(FrameRange.parse(shot.frames))
-    return Trained(model, take, str(data), len(numbers), count, steps, maps_s, true_s, train_s, rest_s)
+    return Trained(model, take, str(data), len(numbers), count, steps, maps_s, true_s, alone_s, train_s, rest_s)
 
 
 def _maps(scene: Any, folder: Path, shot: Shot, by: Renderers) -> Generator[tuple[float, str], None, Any]:

@@ -22,10 +22,11 @@ def test_train_on_a_shot(blender, tmp_path):
     assert all(0 <= share <= 1 for share in said["shares"])
     assert Path(said["model"]) == tmp_path / "mapreel" / "training" / "network" / "model"
     assert len(list(Path(said["take"]).glob("*.png"))) == 5
-    *parts, whole_s, estimate_s = said["parts"]
+    *parts, whole_s, estimate_s, alone_s = said["parts"]
     assert all(part > 0 for part in parts)
     assert whole_s == pytest.approx(sum(parts))
-    assert estimate_s == pytest.approx(parts[1] / 3 * 5)
+    assert estimate_s == pytest.approx(alone_s / 3 * 5)
+    assert 0 < alone_s <= parts[1]
     assert "3 true frames" in said["sentence"]
     assert "(an estimate: " in said["sentence"]
     assert said["pressed"] == ["FINISHED"]

@@ -46,7 +46,7 @@ inside.end(
     label=sorted(path.name for path in Path(made.data, "label").iterdir()),
     motion=Path(made.data, "motion").exists(),
     sentence=made.sentence,
-    parts=[made.maps_s, made.true_s, made.train_s, made.rest_s, made.seconds, made.all_true_s],
+    parts=[made.maps_s, made.true_s, made.train_s, made.rest_s, made.seconds, made.all_true_s, made.alone_s],
     pressed=pressed,
     shown=SESSION.trained,
     second=bpy.path.abspath(scene.mapreel.model),
