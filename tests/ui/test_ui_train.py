@@ -176,14 +176,17 @@ def test_a_training_is_watched_stopped_kept_and_gone_on_with(studio, qtbot, monk
     assert {"total", "l1"} <= set(training.terms)
     assert training.curve("total")[0][:2] == [1, 2]
     assert "running" in form.reason.lower() or "runs" in form.reason
+    folder, job = training.folder, training.watch.view.id
+    with qtbot.waitSignal(training.kept, timeout=LIMIT_MS) as kept:  # while it runs
+        training.keep(str(tmp_path / "models"), "Gasse", "CC0-1.0")
+    kept_at = training.step
+    qtbot.waitUntil(lambda: training.step > kept_at, timeout=LIMIT_MS)  # it goes on by itself
+    assert (training.watch.view.id, training.watch.view.state) == (job, JobState.RUNNING)
     qtbot.mouseClick(view.watch.card.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: training.watch.view.state is JobState.CANCELLED, timeout=LIMIT_MS)
-    folder = training.folder
-    qtbot.waitUntil(lambda: folder_state(folder).checkpoint_step >= 2, timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: folder_state(folder).checkpoint_step > kept_at, timeout=LIMIT_MS)
     training.look()
-    qtbot.waitUntil(lambda: training.checkpoint_step >= 2, timeout=LIMIT_MS)
-    with qtbot.waitSignal(training.kept, timeout=LIMIT_MS) as kept:
-        training.keep(str(tmp_path / "models"), "Gasse", "CC0-1.0")
+    qtbot.waitUntil(lambda: training.checkpoint_step > kept_at, timeout=LIMIT_MS)
     facts = read_model(kept.args[0])
     assert (facts.name, facts.licence, facts.size, len(facts.classes)) == ("Gasse", "CC0-1.0", (32, 32), 3)
     qtbot.waitUntil(lambda: any(model.place == kept.args[0] for model in studio.models.known), timeout=LIMIT_MS)
@@ -193,3 +196,13 @@ def test_a_training_is_watched_stopped_kept_and_gone_on_with(studio, qtbot, monk
     assert form.data == (str(tmp_path / "alley"),)
     assert form.steps > training.checkpoint_step
     assert train_request(form.choice()).resume
+    stood = training.checkpoint_step
+    form.steps = stood + 2
+    view.tabs.setCurrentIndex(0)
+    qtbot.waitUntil(view.setup.button.isEnabled, timeout=LIMIT_MS)
+    qtbot.mouseClick(view.setup.button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: training.watch.view is not None and training.watch.view.id != job, timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: training.watch.view.state.is_over, timeout=LIMIT_MS)
+    assert training.watch.view.state is JobState.FINISHED, training.watch.view.error
+    assert training.watch.view.result["steps"] == stood + 2
+    assert (training.folder, folder_state(folder).checkpoint_step) == (folder, stood + 2)
