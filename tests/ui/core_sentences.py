@@ -46,6 +46,8 @@ STARTS = (
     "core/service/compute.py",
     "core/media/readerchild.py",
     "core/runners.py",
+    "core/vid2vid/prepare.py",  # the panel starts it as a program of its own
+    "core/commands/prepare.py",
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "plugin" / "shared").glob("*.py")),
     "plugin/blender/results.py",
     "plugin/blender/versions.py",
@@ -66,6 +68,7 @@ TELLERS = {
     "core/service/compute_process.py": ("story",),
     "core/service/process_tree.py": ("describe_exit",),
     "core/vid2vid/shot.py": ("lost_note",),
+    "ui/state/render_choice.py": ("next_name",),
 }
 """Module -> functions that give sentences back, for others to tell."""
 PUT_TOGETHER = (

@@ -330,7 +330,7 @@ class RenderForm(Observable):
         found = {**problems(choice, self.model_facts), **self.extras.problems(choice)} if self._shot else {}
         shown = {field: sentence(str(error)) for field, error in found.items()}
         if self._blocked and "out" not in found:
-            shown["out"] = self._blocked
+            shown["out"] = sentence(self._blocked)
         self.problems = tuple(shown.items())
         self.reason = self._reason()
         if not self.reason:
