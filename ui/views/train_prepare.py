@@ -3,10 +3,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PyQt6.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
+from mapreel.ui.state.preparing import SUFFIX
 from mapreel.ui.text import tr
 from mapreel.ui.views.binding import bind_choice, describe, faded, follow
 from mapreel.ui.views.form_rows import PathField, Rows, follow_all, narrow
@@ -37,6 +48,8 @@ class PrepareDialog(QDialog):
         )
         self.pictures = PathField(self._state, "pictures", tr("The true frames: one of them, or a movie"), folder=False)
         self.out = PathField(self._state, "out", tr("The data set that is written"), folder=False)
+        self.out.button.clicked.disconnect()
+        self.out.button.clicked.connect(lambda _=False: self._ask_out())
         self.bar, self.trouble = QProgressBar(), Trouble()
         self.bar.setAccessibleName(tr("Progress of the data set"))
         self.button = QPushButton(tr("Prepare"))
@@ -66,6 +79,12 @@ class PrepareDialog(QDialog):
         column.addWidget(self.bar)
         column.addWidget(self.buttons)
         self.resize(460, 0)
+
+    def _ask_out(self) -> None:
+        says, kinds = tr("The data set that is written"), f"{tr('Prepared data sets')} (*{SUFFIX})"
+        file, _ = QFileDialog.getSaveFileName(self, says, self._state.out or str(Path.home()), kinds)
+        if file:
+            self._state.out = file if file.endswith(SUFFIX) else f"{file}{SUFFIX}"
 
     def _show(self) -> None:
         running = self._state.running
