@@ -192,7 +192,7 @@ class MAPREEL_OT_write_maps(StepOperator):
 
     def _take_them(self, scene: Any, written: scene_maps.SceneMaps) -> None:
         settings = scene.mapreel
-        settings.labels = settings.instances = settings.motion = written.pattern
+        settings.labels = settings.instances = settings.motion = stored(Path(written.pattern))
         per_frame = written.seconds / max(1, len(written.frames))
         SESSION.tell(f"{len(written.frames)} frames of maps, {per_frame:.2f} s each")
 
@@ -271,7 +271,7 @@ class MAPREEL_OT_assign_class(SentenceOperator):
         """All at once."""
         palette = classes.load_palette(context.scene.mapreel.palette)
         named = classes.assign(self.pattern, self.label, palette, what=self.what)
-        SESSION.tell(f"{len(named)} {self.what} are {self.label or 'without a class'}")
+        SESSION.tell(f"{len(named)} of the {self.what}: {self.label or 'without a class'}")
 
 
 class MAPREEL_OT_guess_classes(SentenceOperator):

@@ -10,7 +10,7 @@ from typing import Any
 import OpenImageIO
 import pytest
 
-TIMES = int(os.environ.get("MAPREEL_KILLS", "4"))
+TIMES = int(os.environ.get("MAPREEL_KILLS", "2"))
 FRAMES = 3
 DEMO = Path(__file__).resolve().parents[2] / "resources" / "demo" / "street" / "label"
 
