@@ -29,6 +29,7 @@ from mapreel.plugin.blender.classes import load_palette
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+COPY = ".mapreel-"  # how the name of a copy of the file begins
 MARK = "MAPREEL-APART "
 START = "import importlib, sys; sys.path.insert(0, {folder!r}); importlib.import_module({module!r}).main({task!r})"
 LAST_WORDS = 20  # lines of a Blender that are kept, in case it fails
@@ -164,7 +165,7 @@ def renderers() -> training.Renderers:
 
 def _save_copy() -> Path:
     """The file as it is now, beside the file: relative paths hold. Else among temporary files. Raises OutputError."""
-    name = f".mapreel-{uuid.uuid4().hex[:8]}.blend"
+    name = f"{COPY}{uuid.uuid4().hex[:8]}.blend"
     own = Path(bpy.data.filepath)
     beside = bool(bpy.data.filepath) and os.access(own.parent, os.W_OK)
     path = (own.parent if beside else Path(tempfile.gettempdir())) / name
@@ -198,6 +199,10 @@ def main(text: str) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(5)  # the window comes first
+    own = Path(bpy.data.filepath)
+    if own.name.startswith(COPY):  # read by now; whoever saved it may not live to take it away
+        with contextlib.suppress(OSError):
+            own.unlink()
     task = json.loads(text)
     try:
         _do(task)
