@@ -31,12 +31,15 @@ LARGEST_CROP_PX = 256
 def measure_ranges(
     generator: Generator, config: GeneratorConfig, shots: list[TrainingShot], device: torch.device
 ) -> dict[str, BlockRange]:
-    """What the blocks read in CROPS crops of the shots, as training sees them; the same ones each time."""
+    """What the blocks read in crops of the shots, as training sees them; the same ones each time.
+
+    CROPS of them, or as many as there are frames.
+    """
     h, w = (min(side, LARGEST_CROP_PX) // config.stride_px * config.stride_px for side in _smallest(shots))
     stream = CropStream(shots, config, (h, w), np.random.default_rng(0))
     meter = RangeMeter()
     with meter.watching(generator):
-        for _ in range(CROPS):
+        for _ in range(min(CROPS, sum(map(len, shots)))):
             sample = stream.next()
             given = (sample.inputs.labels, sample.inputs.extras, sample.warped, sample.valid)
             made = generator(*(part.to(device, memory_format=torch.channels_last) for part in given))

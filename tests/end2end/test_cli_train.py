@@ -22,7 +22,19 @@ def training_shot(shot):
 
 def test_train_stop_resume_render(mapreel, training_shot, tmp_path):
     out = tmp_path / "mine"
-    words = ("train", "student", "--data", training_shot, "--out", out, "--palette", "street", "--licence", "mine")
+    words = (
+        "train",
+        "student",
+        "--data",
+        training_shot,
+        "--out",
+        out,
+        "--palette",
+        "street",
+        "--licence",
+        "mine",
+        "--slim",
+    )
     first = mapreel(*words, "--steps", "1", "--json")
     assert first.code == 0, first.stderr
     assert "train: 1 of 1 steps" in first.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 FUZZ = Path(__file__).resolve().parents[1] / "fuzz" / "nirvana_fuzz.py"
-COUNT = 1500
+COUNT = 1000
 
 
 @pytest.mark.slow
