@@ -68,8 +68,10 @@ def _table(title: str, rows: tuple[tuple[str, str, str], ...], columns: dict[str
 def _in_betweens(found: dict[str, Any] | None) -> list[str]:
     if found is None:
         return ["no in-betweens to compare"]
-    lines = [f"{found['frames']} in-betweens, LPIPS: {_beside_ffmpeg(found)}"]
-    return [*lines, *([f"from true key frames: {_beside_ffmpeg(found['true_keys'])}"] if "true_keys" in found else [])]
+    return [
+        f"{found['frames']} in-betweens, LPIPS: {_beside_ffmpeg(found)}",
+        f"from true key frames: {_beside_ffmpeg(found['true_keys'])}",
+    ]
 
 
 def _beside_ffmpeg(found: dict[str, Any]) -> str:

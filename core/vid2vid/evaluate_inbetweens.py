@@ -24,15 +24,15 @@ from mapreel.core.vid2vid.shot import Shot
 
 
 def compare_in_betweens(
-    truth: TrueShot, take: Take, picture_of: Pictures, judges: Judges, every: int, shot: Shot | None = None
+    truth: TrueShot, take: Take, picture_of: Pictures, judges: Judges, every: int, shot: Shot
 ) -> dict[str, Any] | None:
     """LPIPS of exactly the frames that no network made; every `every`-th of them. None when there are none.
 
     shot: the maps of the take, to carry true frames along.
 
     Gives frames, lpips (ours), lpips_minterpolate, lower_by (share; 0.2 is a fifth better) and the seconds a frame that
-    the filter takes. The keys are those of the take, as they stand on disk and at their own times. With `shot` also
-    true_keys: the same three figures with the true frames at the places of the keys.
+    the filter takes. The keys are those of the take, as they stand on disk and at their own times. true_keys: the same
+    three figures with the true frames at the places of the keys.
     """
     keys = sorted(set(take.keys) & set(take.frames.numbers))
     scored = tuple(n for n in take.frames.numbers[GIVEN:] if n not in set(keys) and keys[0] < n < keys[-1])[::every]
@@ -42,9 +42,8 @@ def compare_in_betweens(
     theirs = _interpolated(keys, picture_of)
     seconds = time.perf_counter() - started
     found = _compared(truth, picture_of, theirs.__getitem__, scored, judges)
-    if shot is not None:
-        ours, other = _carried(shot, keys, truth.color.read), _interpolated(keys, truth.color.read)
-        found["true_keys"] = _compared(truth, ours.__getitem__, other.__getitem__, scored, judges)
+    ours, other = _carried(shot, keys, truth.color.read), _interpolated(keys, truth.color.read)
+    found["true_keys"] = _compared(truth, ours.__getitem__, other.__getitem__, scored, judges)
     return {"frames": len(scored), **found, "seconds_a_frame_minterpolate": seconds / (keys[-1] - keys[0] + 1)}
 
 

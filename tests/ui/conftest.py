@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_SCALE_FACTOR", "1")
@@ -108,6 +109,25 @@ def make_labels():
 @pytest.fixture
 def make_pictures():
     return write_pictures
+
+
+@pytest.fixture
+def in_window(qtbot):
+    """Puts a view into a window of 900 x 700 that is shown; it is closed in the end."""
+    windows = []
+
+    def put(view):
+        window = QWidget()
+        QVBoxLayout(window).addWidget(view)
+        window.resize(900, 700)
+        qtbot.addWidget(window)
+        window.show()
+        windows.append(window)
+        return view
+
+    yield put
+    for window in windows:
+        window.close()
 
 
 @pytest.fixture

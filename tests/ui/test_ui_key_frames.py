@@ -7,7 +7,6 @@ import json
 
 import pytest
 from PyQt6.QtCore import QPoint, Qt
-from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from mapreel.ui.state.key_frames import read_key_frames
 from mapreel.ui.views.viewer_view import ViewerView
@@ -40,14 +39,9 @@ def test_what_the_record_tells(take, tmp_path):
     assert read_key_frames(str(tmp_path / "beauty.mp4")) == ()
 
 
-def test_keys_and_buttons_go_from_key_frame_to_key_frame(opened, take, qtbot):
+def test_keys_and_buttons_go_from_key_frame_to_key_frame(opened, take, qtbot, in_window):
     opened.drafts.enabled = False
-    window = QWidget()
-    view = ViewerView(opened)
-    QVBoxLayout(window).addWidget(view)
-    window.resize(900, 700)
-    qtbot.addWidget(window)
-    window.show()
+    view = in_window(ViewerView(opened))
     transport, playback = view.transport, opened.playback
     assert not transport.key_on.isEnabled()
     assert "no key frames" in transport.key_on.toolTip()
@@ -73,7 +67,6 @@ def test_keys_and_buttons_go_from_key_frame_to_key_frame(opened, take, qtbot):
     opened.shots.current.result = ""
     assert opened.key_frames.numbers == ()
     assert not transport.key_on.isEnabled()
-    window.close()
 
 
 def test_a_key_frame_is_drawn(opened, take, qtbot):

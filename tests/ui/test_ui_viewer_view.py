@@ -8,7 +8,7 @@ import pytest
 from PyQt6.QtCore import QPoint, QPointF, QSizeF, Qt
 from PyQt6.QtGui import QImage, QWheelEvent
 from PyQt6.QtTest import QSignalSpy
-from PyQt6.QtWidgets import QApplication, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QApplication, QWidget
 
 from mapreel.ui.state.shot import FoundShot, Layer, ShotKind
 from mapreel.ui.state.viewer_plan import Mode
@@ -26,18 +26,12 @@ def quiet(studio):
 
 
 @pytest.fixture
-def home(opened, qtbot):
+def home(opened, qtbot, in_window):
     """A viewer inside a window, with the shot of frames 1001-1008 and 64x32 pixels."""
-    window = QWidget()
-    view = ViewerView(opened)
-    QVBoxLayout(window).addWidget(view)
-    window.resize(900, 700)
-    qtbot.addWidget(window)
-    window.show()
+    view = in_window(ViewerView(opened))
     qtbot.waitUntil(lambda: painted(view), timeout=LIMIT_MS)
     view.canvas.setFocus()
-    yield view
-    window.close()
+    return view
 
 
 def painted(view):

@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,17 @@ def _write(path: Path, scene: Any, file_format: str, depth: str) -> None:
     scene.render.use_sequencer = False
     scene.render.filepath = str(path)
     bpy.ops.render.render(write_still=True)
+
+
+def pumped_until(link: Any, what: Callable[[], bool], limit_s: float, said: Callable[[], object]) -> float:
+    """Pump as Blender's timer does until something is so. Gives the seconds; raises TimeoutError with `said`."""
+    started = time.monotonic()
+    while not what():
+        if time.monotonic() - started > limit_s:
+            raise TimeoutError(f"{said() or 'nothing said'} after {limit_s} s")
+        link.pump()
+        time.sleep(0.005)
+    return time.monotonic() - started
 
 
 def refusal(call: Any, *arguments: Any, **named: Any) -> str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,14 +25,8 @@ link = SESSION.connected()
 
 
 def until(what: Callable[[], bool], limit_s: float) -> float:
-    """Pump as Blender's timer does until something is so. Gives the seconds; raises TimeoutError."""
-    started = time.monotonic()
-    while not what():
-        if time.monotonic() - started > limit_s:
-            raise TimeoutError(f"{[job.sentence for job in link.jobs[-1:]]} after {limit_s} s")
-        link.pump()
-        time.sleep(0.005)
-    return time.monotonic() - started
+    """As `inside.pumped_until`."""
+    return inside.pumped_until(link, what, limit_s, lambda: [job.sentence for job in link.jobs[-1:]])
 
 
 def processes() -> dict[str, int]:

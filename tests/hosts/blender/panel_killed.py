@@ -23,14 +23,8 @@ link.open_session(facts(scene), obey)
 
 
 def until(what: Callable[[], bool], limit_s: float) -> float:
-    """Pump as Blender's timer does until something is so. Gives the seconds; raises TimeoutError."""
-    started = time.monotonic()
-    while not what():
-        if time.monotonic() - started > limit_s:
-            raise TimeoutError(f"{SESSION.said or 'nothing said'} after {limit_s} s")
-        link.pump()
-        time.sleep(0.005)
-    return time.monotonic() - started
+    """As `inside.pumped_until`."""
+    return inside.pumped_until(link, what, limit_s, lambda: SESSION.said)
 
 
 def runs(number: int) -> bool:
